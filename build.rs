@@ -1,0 +1,23 @@
+//! Compiles the BPF programs and generates their Rust skeletons into `OUT_DIR`.
+
+use std::env;
+use std::path::PathBuf;
+
+use libbpf_cargo::SkeletonBuilder;
+
+const PROGRAMS: [&str; 1] = ["scan"];
+
+fn main() {
+    let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR for build scripts"));
+    for program in PROGRAMS {
+        let source = format!("bpf/{program}.bpf.c");
+        if let Err(error) = SkeletonBuilder::new()
+            .source(&source)
+            .clang_args(["-Wall", "-Wextra", "-Werror", "-Ibpf"])
+            .build_and_generate(out.join(format!("{program}.skel.rs")))
+        {
+            panic!("{source} does not compile (clang, version 11 or later, is needed): {error:#}");
+        }
+    }
+    println!("cargo::rerun-if-changed=bpf");
+}

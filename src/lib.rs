@@ -1,0 +1,13 @@
+//! memleakd finds processes that leak memory and says so where the administrator already looks.
+//!
+//! The data goes one way: [`collect`] takes samples of every process from the kernel (or a
+//! recording), [`watch`] remembers a little of each and asks [`detect`] what its growth means,
+//! [`alert`] decides what to say of a leak and when, [`sink`] and [`bus`] say it. [`daemon`] is the
+//! loop around them, [`replay`] the same without a machine.
+//!
+//! Start with [`sample`], which is the vocabulary, then [`watch`]. ARCHITECTURE.md has the picture
+//! and the invariants.
+
+pub mod sample;
+
+pub mod quantity;
