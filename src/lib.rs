@@ -11,3 +11,7 @@
 pub mod sample;
 
 pub mod quantity;
+
+pub mod config;
+
+pub mod detect;

@@ -1,0 +1,167 @@
+//! What the grammar alone cannot tell: values that are impossible, or impossible together.
+
+use std::net::IpAddr;
+
+use lettre::Address;
+
+use super::key::Key;
+use super::{Config, Mail, Match, Rule, Tls};
+use crate::detect;
+use crate::quantity::Span;
+
+/// An impossible value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Impossible {
+    /// Its key, and then others that have a part in it: the line is that of the first one which a
+    /// file sets.
+    pub keys: Vec<Key>,
+    /// One phrase that says what would be right.
+    pub message: String,
+}
+
+type Check = Result<(), Impossible>;
+
+impl Config {
+    /// The first impossible value, by key; the caller knows which file set it.
+    pub(super) fn check(&self) -> Check {
+        let interval = self.scan.interval;
+        if !(Span::from_secs_f64(0.1)..=Span::from_mins(10)).contains(&interval) {
+            return impossible(
+                "scan.interval",
+                format!("{interval:#} is not between 100ms and 10min"),
+            );
+        }
+        if self.heap.ceiling.fraction() <= 0.0 {
+            return impossible(
+                "heap.ceiling",
+                "must be more than 0%; to measure nothing, set heap.watch = \"off\"",
+            );
+        }
+        self.check_rules()?;
+        if self.alert.repeat < Span::from_mins(1) {
+            return impossible("alert.repeat", "must be at least 1min");
+        }
+        if self.alert.max_per_hour == 0 {
+            return impossible("alert.max_per_hour", "must be at least 1");
+        }
+        self.mail.check()
+    }
+
+    /// The default rule comes first, so that what others inherit is told where it is written.
+    fn check_rules(&self) -> Check {
+        let (default, others): (Vec<_>, Vec<_>) =
+            self.rule.0.iter().partition(|(name, _)| *name == "default");
+        for (name, rule) in default.into_iter().chain(others) {
+            let key = Key::new("rule").join(name);
+            if name.is_empty()
+                || name.contains(|c: char| !c.is_ascii_alphanumeric() && !"-_".contains(c))
+            {
+                let message = "a rule's name has letters, digits, - and _ only".to_owned();
+                return Err(Impossible {
+                    keys: vec![key],
+                    message,
+                });
+            }
+            rule.check(&key, self.scan.interval)?;
+        }
+        Ok(())
+    }
+}
+
+impl Rule {
+    fn check(&self, key: &Key, interval: Span) -> Check {
+        let fault = |keys, message| Err(Impossible { keys, message });
+        if self.growth.bytes_per_sec() <= 0.0 {
+            return fault(
+                vec![key.join("growth")],
+                "must be more than nothing, such as \"512KiB/min\"".to_owned(),
+            );
+        }
+        let longest = detect::longest_window(interval);
+        let fast_key = key.join("fast").join("sustained");
+        for (key, sustained) in [
+            (key.join("sustained"), self.sustained),
+            (fast_key, self.fast.sustained),
+        ] {
+            if sustained > longest {
+                let message = format!(
+                    "{sustained:#} is more than the {longest:#} that are remembered at scan.interval = \"{interval:#}\""
+                );
+                return fault(vec![key, Key::new("scan.interval")], message);
+            }
+        }
+        if self.ignore && self.matching == Match::default() {
+            let message =
+                "would ignore every process: say which, such as match.unit = [\"backup.service\"]"
+                    .to_owned();
+            return fault(vec![key.join("ignore")], message);
+        }
+        Ok(())
+    }
+}
+
+impl Mail {
+    fn check(&self) -> Check {
+        let from = Some(&self.from).filter(|from| !from.is_empty());
+        let to = self.to.iter().map(|address| ("mail.to", address));
+        for (key, address) in to.chain(from.map(|address| ("mail.from", address))) {
+            if let Err(error) = address.parse::<Address>() {
+                let message = format!(
+                    "{address:?} is not a mail address such as \"ops@example.org\": {error}"
+                );
+                return impossible(key, message);
+            }
+        }
+        if !self.is_host() {
+            let message = format!(
+                "{:?} is not the name or address of a host; its port is mail.port",
+                self.server
+            );
+            return impossible("mail.server", message);
+        }
+        if self.tls == Tls::None && !self.is_local() {
+            let message = format!(
+                "\"none\" is for a server on this machine; for {} use \"starttls\" or \"tls\"",
+                self.server
+            );
+            return Err(Impossible {
+                keys: vec![Key::new("mail.tls"), Key::new("mail.server")],
+                message,
+            });
+        }
+        if self.timeout < Span::from_secs(1) {
+            return impossible("mail.timeout", "must be at least 1s");
+        }
+        Ok(())
+    }
+
+    fn is_host(&self) -> bool {
+        let is_name = |name: &str| {
+            name.chars()
+                .all(|c| c.is_ascii_alphanumeric() || ".-_".contains(c))
+        };
+        let address = self.address();
+        !address.is_empty() && (is_name(address) || address.parse::<IpAddr>().is_ok())
+    }
+
+    /// Whether the server is this machine, so that nothing crosses a wire.
+    fn is_local(&self) -> bool {
+        let address = self.address();
+        match address.parse::<IpAddr>() {
+            Ok(address) => address.is_loopback(),
+            Err(_) => address == "localhost",
+        }
+    }
+
+    /// The server without the brackets that IPv6 addresses may have.
+    fn address(&self) -> &str {
+        self.server.trim_start_matches('[').trim_end_matches(']')
+    }
+}
+
+fn impossible(key: &str, message: impl Into<String>) -> Check {
+    Err(Impossible {
+        keys: vec![Key::new(key)],
+        message: message.into(),
+    })
+}
