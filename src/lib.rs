@@ -14,4 +14,6 @@ pub mod quantity;
 
 pub mod config;
 
+pub mod collect;
+
 pub mod detect;
