@@ -17,3 +17,5 @@ pub mod config;
 pub mod collect;
 
 pub mod detect;
+
+pub mod watch;

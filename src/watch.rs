@@ -1,0 +1,229 @@
+//! Every process and its history: turns scans into leaks.
+//!
+//! The daemon and the replay drive this same code. What it asks of the outside goes through a
+//! [`Collector`], only for processes that have grown, and at most so often in one round.
+
+mod judge;
+
+pub use judge::Leak;
+
+use std::collections::HashMap;
+
+use anyhow::Result;
+
+use crate::collect::{Collector, Facts};
+use crate::config::{Config, Rules};
+use crate::detect::{self, History};
+use crate::sample::{Moment, ProcessId, Sample, Source};
+use judge::Known;
+
+/// Processes whose facts are read in one round; the others wait for the next.
+const MAX_FACTS: usize = 32;
+
+/// All processes, with what is remembered of them.
+#[derive(Debug)]
+pub struct Watch {
+    rules: Rules,
+    block_secs: f64,
+    /// Growth from which a process is worth a look under some rule.
+    notable_bytes: u64,
+    processes: HashMap<u32, Tracked>,
+    /// Grown processes of this round, and how many scales closed a block; kept for its memory.
+    grown: Vec<(u32, usize)>,
+    round: u32,
+    n_facts: usize,
+}
+
+/// A process of an open alert, between two findings.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Pulse<'a> {
+    /// What it holds.
+    pub bytes: u64,
+    /// The lowest of the last few rounds.
+    pub floor_bytes: u64,
+    /// The rule that applies to it, once it is known again after a start or a reload.
+    pub rule: Option<Option<&'a str>>,
+}
+
+/// One process in a list of the fastest growing.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Grower {
+    /// As last seen.
+    pub sample: Sample,
+    /// What it is, where that has been read.
+    pub facts: Option<Facts>,
+    /// Its rate over the last part of what is remembered, in bytes a second.
+    pub bytes_per_sec: f64,
+    /// The lower bound of that.
+    pub bytes_per_sec_low: f64,
+}
+
+#[derive(Debug)]
+struct Tracked {
+    sample: Sample,
+    round: u32,
+    history: History,
+    known: Option<Box<Known>>,
+}
+
+impl Watch {
+    /// Nothing seen yet. `block_secs` is the time between two scans.
+    pub fn new(config: &Config, block_secs: f64) -> Self {
+        let mut watch = Self {
+            rules: Rules::default(),
+            block_secs,
+            notable_bytes: 0,
+            processes: HashMap::new(),
+            grown: Vec::new(),
+            round: 0,
+            n_facts: 0,
+        };
+        watch.set_rules(config);
+        watch
+    }
+
+    /// Takes other rules; histories are kept unless the scan interval is another.
+    pub fn set_rules(&mut self, config: &Config) {
+        self.rules = config.rule.clone();
+        let pages = self
+            .rules
+            .active()
+            .filter(|(_, rule)| rule.source == Source::Pages);
+        let least = pages.map(|(_, rule)| detect::notable_bytes(rule)).min();
+        self.notable_bytes = least.unwrap_or(u64::MAX);
+        for tracked in self.processes.values_mut() {
+            tracked.known = None;
+        }
+    }
+
+    /// Forgets all histories, as they do not fit another time between two scans.
+    pub fn set_block_secs(&mut self, block_secs: f64) {
+        if self.block_secs != block_secs {
+            self.block_secs = block_secs;
+            self.processes.clear();
+        }
+    }
+
+    /// Scans every process once and returns the leaks that show.
+    pub fn round(&mut self, now: &Moment, collector: &mut dyn Collector) -> Result<Vec<Leak>> {
+        self.round = self.round.wrapping_add(1);
+        self.n_facts = 0;
+        self.grown.clear();
+        collector.scan(&mut |sample| self.take(now, sample))?;
+        let round = self.round;
+        self.processes.retain(|_, tracked| tracked.round == round);
+
+        let grown = std::mem::take(&mut self.grown);
+        let leaks = grown
+            .iter()
+            .filter_map(|(pid, n_scales)| self.judge(now, *pid, *n_scales, collector))
+            .collect();
+        self.grown = grown;
+        Ok(leaks)
+    }
+
+    /// How many processes there are.
+    pub fn n_processes(&self) -> usize {
+        self.processes.len()
+    }
+
+    /// How many of them grow like a leak, whether or not for long enough.
+    pub fn n_suspects(&self, now: &Moment) -> usize {
+        let known = self
+            .processes
+            .values()
+            .filter_map(|tracked| tracked.known.as_ref());
+        known
+            .filter(|known| known.suspect_until_secs >= now.monotonic_secs)
+            .count()
+    }
+
+    /// How a process is doing; `None` if it has ended.
+    pub fn pulse(&self, process: ProcessId) -> Option<Pulse<'_>> {
+        let tracked = self.processes.get(&process.pid)?;
+        (tracked.sample.process == process).then(|| Pulse {
+            bytes: tracked.sample.bytes,
+            floor_bytes: tracked.history.recent_floor_bytes(),
+            rule: tracked.known.as_ref().map(|known| known.rule.as_deref()),
+        })
+    }
+
+    /// The processes that grow fastest, the fastest first, at most `n`.
+    pub fn growers(&self, n: usize) -> Vec<Grower> {
+        let mut growers: Vec<_> = self
+            .processes
+            .values()
+            .map(|tracked| (tracked, detect::recent_slope(&tracked.history)))
+            .filter(|(_, slope)| slope.median > 0.0)
+            .collect();
+        growers.sort_unstable_by(|(_, a), (_, b)| {
+            (b.low, b.median)
+                .partial_cmp(&(a.low, a.median))
+                .expect("slopes are finite")
+        });
+        growers
+            .into_iter()
+            .take(n)
+            .map(|(tracked, slope)| Grower {
+                sample: tracked.sample,
+                facts: tracked.known.as_ref().map(|known| known.facts.clone()),
+                bytes_per_sec: slope.median,
+                bytes_per_sec_low: slope.low,
+            })
+            .collect()
+    }
+
+    fn take(&mut self, now: &Moment, sample: Sample) {
+        let tracked = self
+            .processes
+            .entry(sample.process.pid)
+            .or_insert_with(|| Tracked {
+                sample,
+                round: self.round.wrapping_sub(1),
+                history: History::new(self.block_secs, now.monotonic_secs, sample.bytes),
+                known: None,
+            });
+        if tracked.round == self.round {
+            return;
+        }
+        tracked.round = self.round;
+        let before = tracked.sample;
+        let is_renamed = before.comm != sample.comm;
+        // Another process with that pid, or another program in that process. A new name alone is
+        // neither: programs show with it what they are at.
+        if before.process != sample.process || (is_renamed && sample.bytes < before.bytes / 2) {
+            tracked.history = History::new(self.block_secs, now.monotonic_secs, sample.bytes);
+            tracked.known = None;
+        }
+        if is_renamed || before.cgroup_id != sample.cgroup_id {
+            tracked.known = None;
+        }
+        tracked.sample = sample;
+        let n_scales = tracked.history.observe(now.monotonic_secs, sample.bytes);
+        if n_scales > 0 && tracked.history.gained_bytes() >= self.notable_bytes {
+            self.grown.push((sample.process.pid, n_scales));
+        }
+    }
+
+    fn judge(
+        &mut self,
+        now: &Moment,
+        pid: u32,
+        n_scales: usize,
+        collector: &mut dyn Collector,
+    ) -> Option<Leak> {
+        let tracked = self.processes.get_mut(&pid)?;
+        if tracked.known.is_none() {
+            if self.n_facts == MAX_FACTS {
+                return None;
+            }
+            self.n_facts += 1;
+            let facts = collector.facts(&tracked.sample).ok()?;
+            tracked.known = Some(Box::new(Known::new(&self.rules, &tracked.sample, facts)));
+        }
+        tracked.judge(now, &self.rules, n_scales, collector)
+    }
+}
+
+#[cfg(test)]
+mod tests;
