@@ -19,3 +19,5 @@ pub mod collect;
 pub mod detect;
 
 pub mod watch;
+
+pub mod alert;

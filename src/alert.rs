@@ -1,0 +1,178 @@
+//! Alerts: what is said about a leak, when, and how often.
+//!
+//! [`Alert`] is the message that every sink receives; [`Book`] decides which to send. Neither
+//! does I/O or reads a clock.
+
+mod book;
+mod budget;
+mod member;
+pub mod message;
+mod outbox;
+
+pub use book::Book;
+pub use outbox::Outbox;
+
+use std::fmt;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::collect::LimitKind;
+use crate::config::Severity;
+use crate::sample::Source;
+
+/// One change of one alert, complete in itself.
+///
+/// Field names are public: they are the keys of the JSON, upper case with the prefix
+/// `MEMLEAKD_` the journal's fields, and in CamelCase the names on D-Bus. Names of processes,
+/// files and units have been made harmless (see [`crate::sample::printable`]).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Alert {
+    /// What happened.
+    pub change: Change,
+    /// The same for all changes of what leaks: made from the rule and the unit or executable.
+    pub id: String,
+    /// When it happened.
+    pub time: Timestamp,
+    /// In a replay: the time in seconds as the recording counts it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub time_secs: Option<f64>,
+    /// The host's name.
+    pub host: String,
+    /// The rule that fired.
+    pub rule: String,
+    /// How bad it is.
+    pub severity: Severity,
+    /// Why it was cleared; only in `cleared`.
+    pub reason: Option<Reason>,
+    /// The process that leaks, or the fastest of several.
+    pub pid: u32,
+    /// When it started, in clock ticks since boot, as field 22 of `/proc/PID/stat`.
+    pub start_time: u64,
+    /// Its name.
+    pub comm: String,
+    /// Its executable.
+    pub exe: Option<String>,
+    /// Its system unit.
+    pub unit: Option<String>,
+    /// Its unit in the user's own service manager.
+    pub user_unit: Option<String>,
+    /// Its effective user.
+    pub uid: u32,
+    /// Its container.
+    pub container: Option<String>,
+    /// How many processes leak under this alert.
+    pub processes: usize,
+    /// What was measured.
+    pub source: Source,
+    /// What kind of growth it is.
+    pub cause: Cause,
+    /// What the process holds now, in bytes.
+    pub bytes: u64,
+    /// What it has gained since `since`, in bytes.
+    pub growth_bytes: u64,
+    /// The estimated rate, in bytes a second.
+    pub growth_bytes_per_sec: f64,
+    /// The lower bound of the rate, which fired, in bytes a second.
+    pub growth_bytes_per_sec_low: f64,
+    /// Since when it has been growing, as far as is remembered.
+    pub since: Timestamp,
+    /// The nearest limit, in bytes.
+    pub limit_bytes: Option<u64>,
+    /// Which limit that is.
+    pub limit_kind: Option<LimitKind>,
+    /// Time until it is reached at the estimated rate, in seconds.
+    pub exhausts_in_secs: Option<u64>,
+    /// When it is said again, if it still stands and nothing else happens.
+    pub next_reminder: Option<Timestamp>,
+    /// Where the leaked memory was allocated.
+    pub sites: Vec<Site>,
+    /// What could not be seen, a phrase each.
+    pub loss: Vec<String>,
+    /// One sentence for a tired person.
+    pub message: String,
+}
+
+/// What happened to an alert.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Change {
+    /// A leak was found.
+    Raised,
+    /// It became critical.
+    Escalated,
+    /// It still stands.
+    Reminded,
+    /// More is known.
+    Updated,
+    /// It is over.
+    Cleared,
+}
+
+/// Why an alert was cleared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    /// It has not grown for `alert.keep_firing`.
+    StoppedGrowing,
+    /// The process has ended.
+    Exited,
+    /// The rule is gone or ignores the process now.
+    RuleChanged,
+}
+
+/// What kind of growth it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Cause {
+    /// The program allocates and does not free.
+    Heap,
+    /// The program frees, the allocator keeps.
+    Retention,
+    /// Growth outside the allocator.
+    Mapping,
+    /// Kernel memory on the process's behalf.
+    Kernel,
+    /// Not measured.
+    Unknown,
+}
+
+/// An allocation site: where leaked memory came from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Site {
+    /// Outstanding bytes.
+    pub bytes: u64,
+    /// Outstanding blocks.
+    pub count: u64,
+    /// From the allocation outwards.
+    pub frames: Vec<Frame>,
+}
+
+/// One frame of a stack.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Frame {
+    /// The function, if it has a name.
+    pub function: Option<String>,
+    /// The executable or library.
+    pub module: Option<String>,
+    /// The address in that file.
+    pub offset: Option<u64>,
+    /// The source file.
+    pub file: Option<String>,
+    /// The line in it.
+    pub line: Option<u32>,
+    /// Why it has no name.
+    pub unknown: Option<String>,
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Raised => "raised",
+            Self::Escalated => "escalated",
+            Self::Reminded => "reminded",
+            Self::Updated => "updated",
+            Self::Cleared => "cleared",
+        })
+    }
+}

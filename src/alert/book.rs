@@ -1,0 +1,351 @@
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::budget::Budget;
+use super::member::{Member, Vital};
+use super::{Alert, Cause, Change, Reason, message};
+use crate::config::{self, Severity};
+use crate::sample::{Moment, ProcessId, Source};
+use crate::watch::{Leak, Pulse};
+
+/// Open alerts are bounded by this; further ones are counted as dropped.
+const MAX_OPEN: usize = 1000;
+/// Processes of one alert are bounded by this.
+const MAX_MEMBERS: usize = 200;
+
+/// The open alerts: decides what is said about leaks, and when.
+///
+/// An alert's identity is its rule and its unit, or executable where there is none: a second
+/// worker joins the open alert, and a unit that leaks again after a restart has the same id again.
+/// The book is what survives a restart of the daemon.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Book {
+    open: BTreeMap<String, Open>,
+    budget: Budget,
+    /// Alerts that were never said: there was no room, or they ended while they were held back.
+    n_dropped: u64,
+}
+
+/// One open alert.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Open {
+    /// As it was last said, with newer figures.
+    alert: Alert,
+    members: Vec<Member>,
+    /// Whether it has been said; one over the budget waits.
+    said: bool,
+    n_reminders: u32,
+    remind_at: Timestamp,
+}
+
+impl Book {
+    /// Takes in what one round has found and returns the changes to be said.
+    ///
+    /// `pulse` tells how a process is doing, `None` if it has ended.
+    pub fn round<'a>(
+        &mut self,
+        now: &Moment,
+        settings: &config::Alert,
+        host: &str,
+        leaks: Vec<Leak>,
+        pulse: impl Fn(ProcessId) -> Option<Pulse<'a>>,
+    ) -> Vec<Alert> {
+        let mut changes = Vec::new();
+        for leak in leaks {
+            self.take(now, settings, host, leak, &mut changes);
+        }
+        self.open
+            .retain(|_, open| match open.follow(now, settings, &pulse) {
+                None => true,
+                Some(reason) if open.said => {
+                    changes.push(open.say(Change::Cleared, now, Some(reason)));
+                    false
+                }
+                Some(_) => {
+                    self.n_dropped += 1;
+                    false
+                }
+            });
+        // What is held back is said in the order of what matters.
+        for severity in [Severity::Critical, Severity::Warning] {
+            let open = self.open.values_mut();
+            for open in open.filter(|open| open.alert.severity == severity) {
+                open.remind_at = open.remind_at.min(open.next_reminder(now, settings));
+                let change = match open.said {
+                    false => Change::Raised,
+                    true if now.time >= open.remind_at => Change::Reminded,
+                    true => continue,
+                };
+                if self.budget.take(now.time, settings.max_per_hour) {
+                    open.schedule(change, now, settings);
+                    changes.push(open.say(change, now, None));
+                }
+            }
+        }
+        changes
+    }
+
+    /// The open alerts as they stand, the most severe first, then the oldest.
+    pub fn standing(&self) -> Vec<Alert> {
+        let mut alerts: Vec<Alert> = self.open.values().map(|open| open.alert.clone()).collect();
+        alerts.sort_by_key(|alert| (std::cmp::Reverse(alert.severity), alert.time));
+        alerts
+    }
+
+    /// How many alerts are open.
+    pub fn n_open(&self) -> usize {
+        self.open.len()
+    }
+
+    /// How many open alerts wait for the hour's budget.
+    pub fn n_held(&self) -> usize {
+        self.open.values().filter(|open| !open.said).count()
+    }
+
+    /// How many alerts were never said.
+    pub fn n_dropped(&self) -> u64 {
+        self.n_dropped
+    }
+
+    /// After a start of the daemon: processes of another boot have ended, and for those of this
+    /// one the time in which nobody looked is not held against them.
+    pub fn resume(&mut self, now: &Moment, same_boot: bool) {
+        for open in self.open.values_mut() {
+            if !same_boot {
+                open.members.clear();
+            }
+            for member in &mut open.members {
+                member.mark_secs = now.monotonic_secs;
+            }
+        }
+    }
+
+    fn take(
+        &mut self,
+        now: &Moment,
+        settings: &config::Alert,
+        host: &str,
+        leak: Leak,
+        changes: &mut Vec<Alert>,
+    ) {
+        let id = identity(&leak);
+        if let Some(open) = self.open.get_mut(&id) {
+            if open.join(now, leak) && open.said {
+                open.schedule(Change::Escalated, now, settings);
+                changes.push(open.say(Change::Escalated, now, None));
+            }
+        } else if self.open.len() < MAX_OPEN {
+            self.open
+                .insert(id.clone(), Open::new(id, now, host, &leak));
+        } else {
+            self.n_dropped += 1;
+        }
+    }
+}
+
+impl Open {
+    fn new(id: String, now: &Moment, host: &str, leak: &Leak) -> Self {
+        let mut alert = Alert {
+            change: Change::Raised,
+            id,
+            time: now.time,
+            time_secs: None,
+            host: host.to_owned(),
+            rule: leak.rule.clone(),
+            severity: leak.severity,
+            reason: None,
+            pid: 0,
+            start_time: 0,
+            comm: String::new(),
+            exe: None,
+            unit: None,
+            user_unit: None,
+            uid: 0,
+            container: None,
+            processes: 1,
+            source: Source::Pages,
+            cause: Cause::Unknown,
+            bytes: 0,
+            growth_bytes: 0,
+            growth_bytes_per_sec: 0.0,
+            growth_bytes_per_sec_low: 0.0,
+            since: now.time,
+            limit_bytes: None,
+            limit_kind: None,
+            exhausts_in_secs: None,
+            next_reminder: None,
+            sites: Vec::new(),
+            loss: Vec::new(),
+            message: String::new(),
+        };
+        let member = Member::new(now, leak);
+        show(&mut alert, leak, &member);
+        Self {
+            alert,
+            members: vec![member],
+            said: false,
+            n_reminders: 0,
+            remind_at: now.time,
+        }
+    }
+
+    /// Whether the alert speaks of this process.
+    fn shows(&self, process: ProcessId) -> bool {
+        self.alert.pid == process.pid && self.alert.start_time == process.start_time_ticks()
+    }
+
+    /// Takes newer figures, or another process, in. Whether the alert has become more severe.
+    fn join(&mut self, now: &Moment, leak: Leak) -> bool {
+        let process = leak.sample.process;
+        let index = self
+            .members
+            .iter()
+            .position(|member| member.process == process);
+        match index {
+            Some(index) => self.members[index].refresh(now, &leak),
+            None if self.members.len() < MAX_MEMBERS => self.members.push(Member::new(now, &leak)),
+            None => {}
+        }
+        let mut others = self
+            .members
+            .iter()
+            .filter(|member| member.process != process);
+        let is_fastest =
+            others.all(|other| other.bytes_per_sec_low < leak.growth.bytes_per_sec_low);
+        let is_shown =
+            self.shows(process) || !self.members.iter().any(|member| self.shows(member.process));
+        if let Some(member) = self.members.iter().find(|member| member.process == process)
+            && (is_shown || is_fastest)
+        {
+            show(&mut self.alert, &leak, member);
+        }
+        self.alert.processes = self.members.len();
+        let escalates = leak.severity > self.alert.severity;
+        self.alert.severity = self.alert.severity.max(leak.severity);
+        escalates
+    }
+
+    /// Drops the processes that no longer leak. If none is left: why.
+    fn follow<'a>(
+        &mut self,
+        now: &Moment,
+        settings: &config::Alert,
+        pulse: impl Fn(ProcessId) -> Option<Pulse<'a>>,
+    ) -> Option<Reason> {
+        let mut reason = Reason::Exited;
+        let (pid, start_time) = (self.alert.pid, self.alert.start_time);
+        self.members.retain_mut(|member| {
+            let vital = member.follow(
+                now,
+                settings.keep_firing,
+                &self.alert.rule,
+                pulse(member.process),
+            );
+            let process = member.process;
+            if (process.pid, process.start_time_ticks()) == (pid, start_time)
+                && let Some(bytes) = member.bytes
+            {
+                self.alert.bytes = bytes;
+                self.alert.growth_bytes = bytes.saturating_sub(member.base_bytes);
+            }
+            match vital {
+                Vital::Leaking => true,
+                Vital::Over(why) => {
+                    reason = why;
+                    false
+                }
+            }
+        });
+        self.alert.processes = self.members.len().max(1);
+        self.members.is_empty().then_some(reason)
+    }
+
+    /// Sets when to remind: after `repeat`, then after twice as long each time.
+    fn schedule(&mut self, change: Change, now: &Moment, settings: &config::Alert) {
+        match change {
+            Change::Reminded => self.n_reminders += 1,
+            _ => self.n_reminders = 0,
+        }
+        self.said = true;
+        self.remind_at = self.next_reminder(now, settings);
+    }
+
+    /// When a reminder is due if something was said now. A clock that is set back later must not
+    /// put it off, which is why it is looked at in each round.
+    fn next_reminder(&self, now: &Moment, settings: &config::Alert) -> Timestamp {
+        let secs = settings.repeat.secs() * f64::from(1u32 << self.n_reminders.min(10));
+        let after = SignedDuration::from_secs_f64(secs);
+        now.time.saturating_add(after).unwrap_or(Timestamp::MAX)
+    }
+
+    fn say(&mut self, change: Change, now: &Moment, reason: Option<Reason>) -> Alert {
+        self.alert.change = change;
+        self.alert.time = now.time;
+        self.alert.reason = reason;
+        self.alert.next_reminder = (change != Change::Cleared).then_some(self.remind_at);
+        self.alert.message = message::sentence(&self.alert);
+        self.alert.clone()
+    }
+}
+
+/// Twelve hexadecimal digits that are the same whenever the same thing leaks under the same rule.
+///
+/// FNV-1a, 64 bits: short, and stable over versions of memleakd and of its dependencies.
+fn identity(leak: &Leak) -> String {
+    let text = [leak.rule.clone(), subject(leak)].join("\0");
+    let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    format!("{:012x}", hash >> 16)
+}
+
+/// What leaks, as people would name it: its unit, or else its container or executable. Users may
+/// have units of the same name, and a login session is no unit that would leak as one.
+fn subject(leak: &Leak) -> String {
+    let facts = &leak.facts;
+    let program = || {
+        facts
+            .exe
+            .clone()
+            .unwrap_or_else(|| leak.sample.comm.to_string())
+    };
+    match (&facts.user_unit, &facts.unit, &facts.container) {
+        (Some(user_unit), _, _) => format!("{user_unit}\0{}", leak.sample.uid),
+        (None, Some(unit), _) if unit.ends_with(".scope") && unit.starts_with("session-") => {
+            format!("{unit}\0{}", program())
+        }
+        (None, Some(unit), _) => unit.clone(),
+        (None, None, Some(container)) => container.clone(),
+        (None, None, None) => program(),
+    }
+}
+
+/// Makes an alert speak of a leaking process.
+fn show(alert: &mut Alert, leak: &Leak, member: &Member) {
+    let facts = &leak.facts;
+    alert.pid = leak.sample.process.pid;
+    alert.start_time = leak.sample.process.start_time_ticks();
+    alert.comm = leak.sample.comm.to_string();
+    alert.exe.clone_from(&facts.exe);
+    alert.unit.clone_from(&facts.unit);
+    alert.user_unit.clone_from(&facts.user_unit);
+    alert.container.clone_from(&facts.container);
+    alert.uid = leak.sample.uid;
+    alert.bytes = leak.sample.bytes;
+    alert.growth_bytes = leak.sample.bytes.saturating_sub(member.base_bytes);
+    alert.growth_bytes_per_sec = leak.growth.bytes_per_sec.round();
+    alert.growth_bytes_per_sec_low = leak.growth.bytes_per_sec_low.round();
+    alert.since = member.since;
+    alert.limit_bytes = leak.headroom.as_ref().map(|headroom| headroom.limit_bytes);
+    alert.limit_kind = leak.headroom.as_ref().map(|headroom| headroom.kind);
+    alert.exhausts_in_secs = leak
+        .headroom
+        .as_ref()
+        .map(|headroom| (headroom.headroom_bytes as f64 / leak.growth.bytes_per_sec) as u64);
+    alert.loss.clone_from(&leak.loss);
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,278 @@
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use super::*;
+use crate::collect::{Facts, Headroom, LimitKind};
+use crate::config::Severity;
+use crate::detect::{Growth, Lane};
+use crate::quantity::Span;
+use crate::sample::{Comm, Sample};
+
+const MIB: u64 = 1 << 20;
+
+/// A host in words: processes with sizes, and a book that is told of their leaks.
+struct Scene {
+    book: Book,
+    settings: config::Alert,
+    secs: f64,
+    sizes: RefCell<BTreeMap<ProcessId, u64>>,
+    rule: Option<&'static str>,
+}
+
+impl Scene {
+    fn new() -> Self {
+        Self {
+            book: Book::default(),
+            settings: config::Alert {
+                keep_firing: Span::from_mins(15),
+                ..config::Alert::default()
+            },
+            secs: 1000.0,
+            sizes: RefCell::default(),
+            rule: Some("default"),
+        }
+    }
+
+    fn now(&self) -> Moment {
+        let time = Timestamp::from_second(1_700_000_000 + self.secs as i64).expect("in range");
+        Moment {
+            monotonic_secs: self.secs,
+            boot_secs: self.secs,
+            time,
+        }
+    }
+
+    /// A round after `secs` more seconds: what is said, as `change pid reason`.
+    fn round(&mut self, secs: f64, leaks: Vec<Leak>) -> Vec<String> {
+        self.secs += secs;
+        for leak in &leaks {
+            self.sizes
+                .borrow_mut()
+                .insert(leak.sample.process, leak.sample.bytes);
+        }
+        let rule = self.rule;
+        let sizes = self.sizes.borrow();
+        let pulse = |process| {
+            let bytes = *sizes.get(&process)?;
+            Some(Pulse {
+                bytes,
+                floor_bytes: bytes,
+                rule: Some(rule),
+            })
+        };
+        let changes = self
+            .book
+            .round(&self.now(), &self.settings, "host", leaks, pulse);
+        let words = |alert: &Alert| match alert.reason {
+            Some(reason) => format!("{} {} {reason:?}", alert.change, alert.pid),
+            None => format!("{} {}", alert.change, alert.pid),
+        };
+        changes.iter().map(words).collect()
+    }
+
+    fn grow(&self, pid: u32, bytes: u64) {
+        *self
+            .sizes
+            .borrow_mut()
+            .get_mut(&process(pid))
+            .expect("a process of the scene") += bytes;
+    }
+
+    fn end(&self, pid: u32) {
+        self.sizes.borrow_mut().remove(&process(pid));
+    }
+}
+
+fn process(pid: u32) -> ProcessId {
+    ProcessId {
+        pid,
+        start_time_ns: 7,
+    }
+}
+
+/// A process of some unit that leaks 1 MiB a second.
+fn leak(pid: u32, unit: &str) -> Leak {
+    let comm = Comm::new("server");
+    let sample = Sample {
+        process: process(pid),
+        comm,
+        parent_pid: 1,
+        uid: 0,
+        cgroup_id: 1,
+        bytes: 500 * MIB,
+        shared_bytes: 0,
+        file_bytes: 0,
+        virtual_bytes: 0,
+    };
+    Leak {
+        sample,
+        facts: Facts {
+            unit: Some(unit.to_owned()),
+            ..Facts::default()
+        },
+        rule: "default".to_owned(),
+        growth: Growth {
+            lane: Lane::Slow,
+            gained_bytes: 100.0 * MIB as f64,
+            secs: 100.0,
+            bytes_per_sec: 1.1 * MIB as f64,
+            bytes_per_sec_low: MIB as f64,
+        },
+        headroom: None,
+        severity: Severity::Warning,
+        loss: Vec::new(),
+    }
+}
+
+fn critical(leak: Leak) -> Leak {
+    let headroom = Headroom {
+        kind: LimitKind::Host,
+        limit_bytes: 1 << 30,
+        headroom_bytes: 100 * MIB,
+    };
+    Leak {
+        severity: Severity::Critical,
+        headroom: Some(headroom),
+        ..leak
+    }
+}
+
+#[test]
+fn a_leak_is_said_once_and_its_end_too() {
+    let mut scene = Scene::new();
+    assert_eq!(scene.round(5.0, vec![leak(1, "a")]), ["raised 1"]);
+    assert_eq!(scene.round(5.0, vec![leak(1, "a")]), [""; 0]);
+    assert_eq!(scene.round(5.0, vec![]), [""; 0]);
+    scene.end(1);
+    assert_eq!(scene.round(5.0, vec![]), ["cleared 1 Exited"]);
+    assert_eq!(scene.round(5.0, vec![]), [""; 0]);
+}
+
+#[test]
+fn growth_keeps_an_alert_open_and_its_absence_clears_it() {
+    let mut scene = Scene::new();
+    scene.round(5.0, vec![leak(1, "a")]);
+    for _ in 0..20 {
+        scene.grow(1, 300 * MIB);
+        assert_eq!(scene.round(600.0, vec![]), [""; 0]);
+    }
+    assert_eq!(scene.round(899.0, vec![]), [""; 0]);
+    assert_eq!(scene.round(1.0, vec![]), ["cleared 1 StoppedGrowing"]);
+}
+
+#[test]
+fn a_second_worker_joins_and_the_alert_ends_with_the_last() {
+    let mut scene = Scene::new();
+    let mut said = scene.round(5.0, vec![leak(1, "a"), leak(2, "a"), leak(3, "b")]);
+    said.sort_unstable();
+    assert_eq!(said, ["raised 1", "raised 3"]);
+    let mut processes: Vec<usize> = scene
+        .book
+        .standing()
+        .iter()
+        .map(|alert| alert.processes)
+        .collect();
+    processes.sort_unstable();
+    assert_eq!(processes, [1, 2]);
+    scene.end(1);
+    assert_eq!(scene.round(5.0, vec![]), [""; 0]);
+    scene.end(2);
+    scene.end(3);
+    assert_eq!(scene.round(5.0, vec![]).len(), 2);
+}
+
+#[test]
+fn identity_is_the_rule_and_the_unit_not_the_process() {
+    assert_eq!(identity(&leak(1, "a")), identity(&leak(2, "a")));
+    assert_ne!(identity(&leak(1, "a")), identity(&leak(1, "b")));
+    let other_rule = Leak {
+        rule: "web".to_owned(),
+        ..leak(1, "a")
+    };
+    assert_ne!(identity(&leak(1, "a")), identity(&other_rule));
+    // Written down where people may have filters: it must not change with a version.
+    assert_eq!(identity(&leak(1, "a")), "633d0acc16cc");
+}
+
+#[test]
+fn escalation_does_not_wait_and_reminders_diminish() {
+    let mut scene = Scene::new();
+    scene.settings.repeat = Span::from_mins(60);
+    scene.round(5.0, vec![leak(1, "a")]);
+    assert_eq!(
+        scene.round(5.0, vec![critical(leak(1, "a"))]),
+        ["escalated 1"]
+    );
+    assert_eq!(scene.round(5.0, vec![critical(leak(1, "a"))]), [""; 0]);
+    let mut reminded_after = Vec::new();
+    for minute in 1..=8 * 60 {
+        scene.grow(1, 60 * MIB);
+        if !scene.round(60.0, vec![]).is_empty() {
+            reminded_after.push(minute);
+        }
+    }
+    assert_eq!(reminded_after, [60, 180, 420]);
+}
+
+#[test]
+fn a_storm_is_held_back_and_nothing_is_lost() {
+    let mut scene = Scene::new();
+    scene.settings.max_per_hour = 3;
+    let leaks: Vec<Leak> = (1..=10)
+        .map(|pid| leak(pid, &format!("unit-{pid}")))
+        .collect();
+    assert_eq!(scene.round(5.0, leaks).len(), 3);
+    assert_eq!((scene.book.n_open(), scene.book.n_held()), (10, 7));
+    let mut said = 3;
+    for _ in 0..4 {
+        (1..=10).for_each(|pid| scene.grow(pid, 4000 * MIB));
+        said += scene.round(3600.0 / 4.0 - 1.0, vec![]).len();
+        (1..=10).for_each(|pid| scene.grow(pid, 4000 * MIB));
+        said += scene.round(3.0, vec![]).len();
+    }
+    assert_eq!(said, 6);
+    // Those that were never said do not need to be cleared.
+    (1..=10).for_each(|pid| scene.end(pid));
+    assert_eq!(scene.round(5.0, vec![]).len(), 6);
+}
+
+#[test]
+fn open_alerts_are_bounded() {
+    let mut scene = Scene::new();
+    scene.round(
+        5.0,
+        (1..=1100)
+            .map(|pid| leak(pid, &format!("unit-{pid}")))
+            .collect(),
+    );
+    assert_eq!(
+        (scene.book.n_open(), scene.book.n_dropped()),
+        (MAX_OPEN, 100)
+    );
+}
+
+#[test]
+fn a_restart_of_the_daemon_neither_repeats_nor_forgets() {
+    let mut scene = Scene::new();
+    scene.round(5.0, vec![leak(1, "a"), leak(2, "b"), leak(3, "c")]);
+    let kept = serde_json::to_string(&scene.book).expect("a book as JSON");
+    scene.book = serde_json::from_str(&kept).expect("a book from JSON");
+    // Nobody looked for an hour, in which one process ended.
+    scene.secs += 3600.0;
+    scene.end(2);
+    scene.book.resume(&scene.now(), true);
+    assert_eq!(scene.round(5.0, vec![leak(1, "a")]), ["cleared 2 Exited"]);
+    // A boot ends them all.
+    scene.book.resume(&scene.now(), false);
+    assert_eq!(scene.round(5.0, vec![]).len(), 2);
+}
+
+#[test]
+fn another_rule_clears() {
+    let mut scene = Scene::new();
+    scene.round(5.0, vec![leak(1, "a")]);
+    scene.rule = None;
+    assert_eq!(scene.round(5.0, vec![]), ["cleared 1 RuleChanged"]);
+}

@@ -1,0 +1,88 @@
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::Reason;
+use crate::quantity::Span;
+use crate::sample::{Moment, ProcessId};
+use crate::watch::{Leak, Pulse};
+
+/// A process keeps its alert open if it goes on at this part of the rate that raised it.
+const STILL_GROWING: f64 = 0.25;
+
+/// One leaking process of an open alert.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Member {
+    pub process: ProcessId,
+    pub since: Timestamp,
+    /// Its size at `since`.
+    pub base_bytes: u64,
+    /// Its size when last seen.
+    pub bytes: Option<u64>,
+    pub bytes_per_sec_low: f64,
+    /// Over what time its growth was last measured.
+    pub window_secs: f64,
+    /// The last sign of growth: how high its floor was, and when.
+    pub mark_bytes: u64,
+    pub mark_secs: f64,
+}
+
+/// Whether a process still leaks.
+pub(super) enum Vital {
+    Leaking,
+    Over(Reason),
+}
+
+impl Member {
+    pub fn new(now: &Moment, leak: &Leak) -> Self {
+        let growth = &leak.growth;
+        let before = SignedDuration::from_secs_f64(growth.secs);
+        Self {
+            process: leak.sample.process,
+            since: now.time.saturating_sub(before).unwrap_or(now.time),
+            base_bytes: leak.sample.bytes.saturating_sub(growth.gained_bytes as u64),
+            bytes: Some(leak.sample.bytes),
+            bytes_per_sec_low: growth.bytes_per_sec_low,
+            window_secs: growth.secs,
+            mark_bytes: 0,
+            mark_secs: now.monotonic_secs,
+        }
+    }
+
+    /// It was found leaking again.
+    pub fn refresh(&mut self, now: &Moment, leak: &Leak) {
+        self.bytes_per_sec_low = leak.growth.bytes_per_sec_low;
+        self.window_secs = leak.growth.secs;
+        self.mark_secs = now.monotonic_secs;
+    }
+
+    /// Whether it still leaks, by how its floor rises: what is remembered of it for detection is
+    /// lost with a restart of the daemon, this is not.
+    pub fn follow(
+        &mut self,
+        now: &Moment,
+        keep_firing: Span,
+        rule: &str,
+        pulse: Option<Pulse<'_>>,
+    ) -> Vital {
+        let Some(pulse) = pulse else {
+            return Vital::Over(Reason::Exited);
+        };
+        if pulse.rule.is_some_and(|current| current != Some(rule)) {
+            return Vital::Over(Reason::RuleChanged);
+        }
+        self.bytes = Some(pulse.bytes);
+        // A leak that took hours to see is not over after minutes without a sign.
+        let patience_secs = keep_firing.secs().max(self.window_secs / 2.0);
+        let due_bytes = STILL_GROWING * self.bytes_per_sec_low * patience_secs;
+        if self.mark_bytes == 0 {
+            self.mark_bytes = pulse.floor_bytes;
+        } else if pulse.floor_bytes as f64 >= self.mark_bytes as f64 + due_bytes.max(1.0) {
+            self.mark_bytes = pulse.floor_bytes;
+            self.mark_secs = now.monotonic_secs;
+        }
+        match now.monotonic_secs - self.mark_secs >= patience_secs {
+            true => Vital::Over(Reason::StoppedGrowing),
+            false => Vital::Leaking,
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! The words: one sentence for a tired person, and the longer text for a screen.
+
+use std::fmt::Write;
+
+use super::{Alert, Change, Reason};
+use crate::collect::LimitKind;
+use crate::quantity::{Bytes, Rate, Span};
+
+/// The sentence of an alert, from its other fields.
+pub fn sentence(alert: &Alert) -> String {
+    let who = who(alert);
+    let size = Bytes(alert.bytes);
+    let gained = Bytes(alert.growth_bytes);
+    let rate = Rate::from_bytes_per_sec(alert.growth_bytes_per_sec);
+    let least = Rate::from_bytes_per_sec(alert.growth_bytes_per_sec_low);
+    let since = Span::from_secs(
+        alert
+            .time
+            .duration_since(alert.since)
+            .as_secs()
+            .max(0)
+            .cast_unsigned(),
+    );
+    let left = time_left(alert)
+        .map(|left| format!("; {left}"))
+        .unwrap_or_default();
+    match alert.change {
+        Change::Raised => format!(
+            "{who} leaks memory: it grows by {rate} (at least {least}), has gained {gained} in {since} and holds {size}{left}"
+        ),
+        Change::Escalated => format!(
+            "{who} leaks memory and is running out of it: it grows by {rate} (at least {least}) and holds {size}{left}"
+        ),
+        Change::Reminded => format!(
+            "{who} still leaks memory: {rate} (at least {least}), {gained} gained in {since}, it holds {size}{left}"
+        ),
+        Change::Updated => {
+            format!("{who} leaks memory: {rate} (at least {least}), it holds {size}{left}")
+        }
+        Change::Cleared => match alert.reason {
+            Some(Reason::Exited) => {
+                format!("{who} has ended, after it had gained {gained} in {since}")
+            }
+            Some(Reason::RuleChanged) => format!(
+                "{who} is no longer watched by rule {}, it holds {size}",
+                alert.rule
+            ),
+            Some(Reason::StoppedGrowing) | None => {
+                format!("{who} has stopped growing, after it had gained {gained}; it holds {size}")
+            }
+        },
+    }
+}
+
+/// The alert as labelled lines, for a terminal or a mail. Ends in a newline.
+pub fn text(alert: &Alert) -> String {
+    let rate = Rate::from_bytes_per_sec(alert.growth_bytes_per_sec);
+    let least = Rate::from_bytes_per_sec(alert.growth_bytes_per_sec_low);
+    let is_over = alert.change == Change::Cleared;
+    let left = time_left(alert).unwrap_or_else(|| "unknown, there is no limit to reach".to_owned());
+    let lines = [
+        (
+            "process",
+            Some(format!("{} (pid {})", alert.comm, alert.pid)),
+        ),
+        ("executable", alert.exe.clone()),
+        ("unit", alert.unit.clone()),
+        ("user unit", alert.user_unit.clone()),
+        ("container", alert.container.clone()),
+        ("host", Some(alert.host.clone())),
+        ("rate", Some(format!("{rate}, at least {least}"))),
+        (
+            "gained",
+            Some(format!(
+                "{} since {}",
+                Bytes(alert.growth_bytes),
+                local(alert.since)
+            )),
+        ),
+        ("size", Some(Bytes(alert.bytes).to_string())),
+        ("time left", Some(left).filter(|_| !is_over)),
+        ("severity", Some(alert.severity.to_string())),
+        ("rule", Some(alert.rule.clone())),
+        ("alert", Some(alert.id.clone())),
+        (
+            "not seen",
+            Some(alert.loss.join("; ")).filter(|loss| !loss.is_empty()),
+        ),
+    ];
+    let mut text = String::new();
+    for (label, value) in lines {
+        if let Some(value) = value {
+            writeln!(text, "  {label:<11} {value}").expect("a String takes any text");
+        }
+    }
+    text
+}
+
+/// A time as the host's own clock shows it, to the minute.
+pub fn local(time: jiff::Timestamp) -> String {
+    time.to_zoned(jiff::tz::TimeZone::system())
+        .strftime("%Y-%m-%d %H:%M %Z")
+        .to_string()
+}
+
+fn who(alert: &Alert) -> String {
+    // A user's unit lies within a system unit, which is the user's whole manager.
+    let unit = alert
+        .user_unit
+        .as_ref()
+        .or(alert.unit.as_ref())
+        .or(alert.container.as_ref());
+    let place = unit.map(|unit| format!(", {unit}")).unwrap_or_default();
+    match alert.processes {
+        0 | 1 => format!("{} (pid {}{place})", alert.comm, alert.pid),
+        n => format!(
+            "{} (pid {} and {} more{place})",
+            alert.comm,
+            alert.pid,
+            n - 1
+        ),
+    }
+}
+
+fn time_left(alert: &Alert) -> Option<String> {
+    let kind = alert.limit_kind?;
+    let left = Span::from_secs(alert.exhausts_in_secs?);
+    let limit = alert
+        .limit_bytes
+        .map(|bytes| format!(" ({})", Bytes(bytes)))
+        .unwrap_or_default();
+    Some(match kind {
+        LimitKind::Host => format!("the host's memory and swap{limit} would be used up in {left}"),
+        kind => format!("{kind}{limit} would be reached in {left}"),
+    })
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::alert::Cause;
+    use crate::config::Severity;
+    use crate::sample::Source;
+
+    /// An alert with every figure set.
+    pub fn alert() -> Alert {
+        let time = "2026-03-01T12:00:00Z".parse().expect("a time");
+        let mut alert = Alert {
+            change: Change::Raised,
+            id: "0123456789ab".to_owned(),
+            time,
+            time_secs: None,
+            host: "db1".to_owned(),
+            rule: "default".to_owned(),
+            severity: Severity::Warning,
+            reason: None,
+            pid: 812,
+            start_time: 4711,
+            comm: "postgres".to_owned(),
+            exe: Some("/usr/lib/postgresql/15/bin/postgres".to_owned()),
+            unit: Some("postgresql.service".to_owned()),
+            user_unit: None,
+            uid: 105,
+            container: None,
+            processes: 1,
+            source: Source::Pages,
+            cause: Cause::Unknown,
+            bytes: 1 << 30,
+            growth_bytes: 118 << 20,
+            growth_bytes_per_sec: 140_000.0,
+            growth_bytes_per_sec_low: 130_000.0,
+            since: "2026-03-01T11:46:00Z".parse().expect("a time"),
+            limit_bytes: Some(4 << 30),
+            limit_kind: Some(LimitKind::CgroupMax),
+            exhausts_in_secs: Some(23_000),
+            next_reminder: None,
+            sites: Vec::new(),
+            loss: Vec::new(),
+            message: String::new(),
+        };
+        alert.message = sentence(&alert);
+        alert
+    }
+
+    #[test]
+    fn sentences_can_be_read_by_a_tired_person() {
+        let cleared = |reason| Alert {
+            change: Change::Cleared,
+            reason: Some(reason),
+            ..alert()
+        };
+        for (alert, expected) in [
+            (
+                alert(),
+                "postgres (pid 812, postgresql.service) leaks memory: it grows by 8 MiB/min (at least 7.4 MiB/min), \
+                 has gained 118 MiB in 14 min and holds 1 GiB; memory.max of its cgroup (4 GiB) would be reached in 6 h 23 min",
+            ),
+            (
+                Alert {
+                    processes: 3,
+                    limit_kind: None,
+                    ..alert()
+                },
+                "postgres (pid 812 and 2 more, postgresql.service) leaks memory: it grows by 8 MiB/min (at least 7.4 MiB/min), \
+                 has gained 118 MiB in 14 min and holds 1 GiB",
+            ),
+            (
+                cleared(Reason::Exited),
+                "postgres (pid 812, postgresql.service) has ended, after it had gained 118 MiB in 14 min",
+            ),
+            (
+                cleared(Reason::StoppedGrowing),
+                "postgres (pid 812, postgresql.service) has stopped growing, after it had gained 118 MiB; it holds 1 GiB",
+            ),
+        ] {
+            assert_eq!(sentence(&alert), expected);
+        }
+    }
+
+    #[test]
+    fn the_text_says_nothing_of_the_time_left_when_all_is_over() {
+        let over = Alert {
+            change: Change::Cleared,
+            reason: Some(Reason::Exited),
+            ..alert()
+        };
+        assert!(text(&alert()).contains("time left"));
+        assert!(!text(&over).contains("time left"));
+    }
+}
