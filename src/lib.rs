@@ -21,3 +21,7 @@ pub mod detect;
 pub mod watch;
 
 pub mod alert;
+
+pub mod mail;
+
+pub mod logging;

@@ -1,0 +1,86 @@
+//! Sends the mails that the daemon has put into its spool.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::Parser;
+use memleakd::config::{self, Search};
+use memleakd::logging;
+use memleakd::mail::{Courier, Server, Spool, Stop, Until, watch};
+
+/// Something is left for later (EX_TEMPFAIL of sysexits.h).
+const LEFT: u8 = 75;
+
+/// Sends the mails that memleakd has put into its spool.
+///
+/// Without --watch or --until-empty each waiting mail is tried once; the exit status is 0 if
+/// none is left, 75 if some are left for later.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Arguments {
+    /// Reads this configuration file and no other.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The spool [default: $STATE_DIRECTORY/spool or /var/lib/memleakd/spool]
+    #[arg(long, value_name = "DIR")]
+    spool: Option<PathBuf>,
+    /// Stays and sends what comes.
+    #[arg(long, conflicts_with = "until_empty")]
+    watch: bool,
+    /// Stays until nothing is left.
+    #[arg(long)]
+    until_empty: bool,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    logging::start("memleakd-mail");
+    run(arguments).unwrap_or_else(|error| {
+        tracing::error!("{error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+fn run(arguments: Arguments) -> Result<ExitCode> {
+    let config = match &arguments.config {
+        Some(path) => config::load_file(path),
+        None => Search {
+            root: PathBuf::from("/"),
+        }
+        .load(),
+    }?;
+    let credentials = env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
+    let server = Server::new(&config.mail, credentials.as_deref())?;
+    let spool = Spool::open(arguments.spool.unwrap_or_else(default_spool))?;
+    let mut courier = Courier::new(spool, server);
+    if !arguments.watch && !arguments.until_empty {
+        courier.round(|| false)?;
+        let left = !courier.spool().waiting()?.is_empty();
+        return Ok(if left {
+            ExitCode::from(LEFT)
+        } else {
+            ExitCode::SUCCESS
+        });
+    }
+    let until = if arguments.watch {
+        Until::Stopped
+    } else {
+        Until::Empty
+    };
+    let stop = Stop::on_signals().context("taking SIGTERM and SIGINT")?;
+    watch(&mut courier, until, &stop)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The state directory that the service manager made, or where it would be.
+fn default_spool() -> PathBuf {
+    let state = env::var_os("STATE_DIRECTORY").unwrap_or_else(|| "/var/lib/memleakd".into());
+    // The variable has a colon between several, of which the first is ours.
+    env::split_paths(&state)
+        .next()
+        .as_deref()
+        .unwrap_or(Path::new("/var/lib/memleakd"))
+        .join("spool")
+}

@@ -1,0 +1,296 @@
+//! The text of a mail, for a tired person with a telephone.
+//!
+//! First one sentence that says it all, then the facts, then what to do.
+
+use jiff::tz::TimeZone;
+
+use super::facts::{Clock, facts};
+use super::text::{clean, shell_word, shorten, wrap};
+use crate::alert::{Alert, Change, Frame, Reason, Site};
+use crate::quantity::Bytes;
+
+/// Longer lines would have to be encoded, and are broken anyhow on a small screen.
+const WIDTH: usize = 74;
+
+/// The column where values begin.
+const INDENT: usize = 11;
+
+const MAX_SITES: usize = 3;
+const MAX_FRAMES: usize = 8;
+
+/// The whole text. Its times are told in the given zone.
+pub(super) fn text(alert: &Alert, zone: &TimeZone) -> String {
+    let clock = Clock {
+        zone,
+        now: alert.time,
+    };
+    let mut sentence = shorten(&clean(&alert.message), 1000);
+    if !sentence.ends_with(['.', '…']) {
+        sentence.push('.');
+    }
+    let mut lines = wrap(&sentence, WIDTH);
+    lines.push(String::new());
+    for (label, value) in facts(alert, &clock) {
+        let value = shorten(&clean(&value), WIDTH - INDENT);
+        lines.push(format!("{label:<INDENT$}{value}"));
+    }
+    lines.extend(sites(&alert.sites));
+    lines.push(String::new());
+    lines.extend(advice(alert, &clock));
+    lines.join("\n")
+}
+
+/// Where the memory was allocated, the largest sites first as they come.
+fn sites(sites: &[Site]) -> Vec<String> {
+    let mut lines = Vec::new();
+    for site in sites.iter().take(MAX_SITES) {
+        let blocks = if site.count == 1 { "block" } else { "blocks" };
+        lines.push(String::new());
+        lines.push(format!(
+            "{} in {} {blocks} allocated by",
+            Bytes(site.bytes),
+            site.count
+        ));
+        lines.extend(
+            site.frames
+                .iter()
+                .take(MAX_FRAMES)
+                .map(|frame| format!("  {}", shorten(&clean(&place(frame)), WIDTH - 2))),
+        );
+        if site.frames.len() > MAX_FRAMES {
+            lines.push("  …".to_owned());
+        }
+    }
+    lines
+}
+
+/// `parse_row (query.c:120)`, or as much of it as is known.
+fn place(frame: &Frame) -> String {
+    let file = frame.file.as_ref().map(|file| match frame.line {
+        Some(line) => format!("{file}:{line}"),
+        None => file.clone(),
+    });
+    let module = frame.module.as_ref().map(|module| match frame.offset {
+        Some(offset) => format!("{module}+{offset:#x}"),
+        None => module.clone(),
+    });
+    let place = file.or(module).or_else(|| frame.unknown.clone());
+    match (&frame.function, place) {
+        (Some(function), Some(place)) => format!("{function} ({place})"),
+        (Some(function), None) => function.clone(),
+        (None, Some(place)) => place,
+        (None, None) => "?".to_owned(),
+    }
+}
+
+fn advice(alert: &Alert, clock: &Clock<'_>) -> Vec<String> {
+    // Whole, and quoted: an identity is made of names that anybody may have chosen, and these
+    // lines are for copying.
+    let id = shell_word(&clean(&alert.id));
+    let field = shell_word(&format!("MEMLEAKD_ID={}", clean(&alert.id)));
+    if alert.change == Change::Cleared {
+        let why = match alert.reason {
+            Some(Reason::Exited) => {
+                "Nothing needs doing: the process has ended, its memory is free again."
+            }
+            Some(Reason::RuleChanged) => "Nothing needs doing: the rules no longer cover it.",
+            Some(Reason::StoppedGrowing) | None => {
+                "Nothing needs doing: it no longer grows. What it has gained it may keep until it is restarted."
+            }
+        };
+        let mut lines = wrap(why, WIDTH);
+        lines.extend([
+            String::new(),
+            "What was said about it:".to_owned(),
+            format!("  journalctl {field}"),
+        ]);
+        return lines;
+    }
+    let details = match alert.sites.is_empty() {
+        true => "See the details, and where it leaks once that is known:",
+        false => "See the details:",
+    };
+    let mut lines = vec![
+        details.to_owned(),
+        format!("  memleakctl show {id}"),
+        "See what was said about it before:".to_owned(),
+        format!("  journalctl {field}"),
+    ];
+    if let Some(next) = alert.next_reminder {
+        let again = format!(
+            "If it goes on, you will be told again at {}.",
+            clock.tell(next)
+        );
+        lines.push(String::new());
+        lines.extend(wrap(&again, WIDTH));
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::alert::Cause;
+    use crate::mail::fixture;
+
+    /// With everything that there can be to tell.
+    fn leak() -> Alert {
+        let unnamed = Frame {
+            function: None,
+            file: None,
+            ..frame()
+        };
+        Alert {
+            since: "2026-11-21T22:51:07Z".parse().expect("is a time"),
+            processes: 4,
+            cause: Cause::Heap,
+            sites: vec![Site {
+                bytes: 80 << 20,
+                count: 1200,
+                frames: vec![frame(), unnamed],
+            }],
+            loss: vec!["12 allocations came while the map was full".to_owned()],
+            ..fixture::leak()
+        }
+    }
+
+    fn frame() -> Frame {
+        Frame {
+            function: Some("parse_row".to_owned()),
+            module: Some("/usr/lib/libquery.so".to_owned()),
+            offset: Some(0x4711),
+            file: Some("query.c".to_owned()),
+            line: Some(120),
+            unknown: None,
+        }
+    }
+
+    fn berlin() -> TimeZone {
+        TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").expect("is a time zone")
+    }
+
+    #[test]
+    fn a_leak_first_in_a_sentence_then_in_numbers_then_what_to_do() {
+        let next = "2026-11-23T02:01:07Z".parse().expect("is a time");
+        let expected = "\
+postgres (pid 812, postgresql.service) leaks memory: it grows by
+12 MiB/min (at least 10 MiB/min), has gained 118 MiB in 10 min and holds
+1.2 GiB; memory.max of its cgroup (2 GiB) would be reached in 1 h 10 min.
+
+Process    postgres (812), the fastest of 4 that leak
+Program    /usr/lib/postgresql/15/bin/postgres
+Unit       postgresql.service
+Host       db1
+Rate       12 MiB/min, at least 10 MiB/min
+Gained     118 MiB in 3 h 10 min, since Sat 2026-11-21 23:51 CET
+Size       1.2 GiB
+Limit      2 GiB, memory.max of its cgroup
+Time left  1 h 10 min, until about 04:11 CET
+Cause      the program allocates and does not free
+Not seen   12 allocations came while the map was full
+Rule       default
+Id         5c0f3a91d27e
+Time       Sun 2026-11-22 03:01:07 CET
+
+80 MiB in 1200 blocks allocated by
+  parse_row (query.c:120)
+  /usr/lib/libquery.so+0x4711
+
+See the details:
+  memleakctl show 5c0f3a91d27e
+See what was said about it before:
+  journalctl MEMLEAKD_ID=5c0f3a91d27e
+
+If it goes on, you will be told again at Mon 2026-11-23 03:01 CET.";
+        let reminded = Alert {
+            next_reminder: Some(next),
+            ..leak()
+        };
+        assert_eq!(text(&reminded, &berlin()), expected);
+    }
+
+    #[test]
+    fn what_is_over_needs_no_doing_and_shows_no_hurry() {
+        for (reason, why) in [
+            (Reason::StoppedGrowing, "it no longer grows"),
+            (Reason::Exited, "the process has ended"),
+            (Reason::RuleChanged, "the rules no longer cover it"),
+        ] {
+            let text = text(
+                &Alert {
+                    change: Change::Cleared,
+                    reason: Some(reason),
+                    ..leak()
+                },
+                &berlin(),
+            );
+            assert!(
+                text.contains(&format!("\nNothing needs doing: {why}")),
+                "{text}"
+            );
+            for hurry in ["Rate", "Time left", "memleakctl", "told again"] {
+                assert!(!text.contains(hurry), "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_command_to_copy_is_whole_and_does_nothing_else() {
+        let name = format!("default:/{} $(reboot)'", "x".repeat(300));
+        let text = text(
+            &Alert {
+                id: name.clone(),
+                ..leak()
+            },
+            &berlin(),
+        );
+        let quoted = name.replace('\'', r"'\''");
+        assert!(
+            text.contains(&format!("\n  memleakctl show '{quoted}'\n")),
+            "{text}"
+        );
+        assert!(
+            text.contains(&format!("\n  journalctl 'MEMLEAKD_ID={quoted}'")),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn numbers_beyond_all_reason_are_told_too() {
+        for alert in [
+            Alert {
+                exhausts_in_secs: Some(u64::MAX),
+                growth_bytes: u64::MAX,
+                bytes: u64::MAX,
+                ..leak()
+            },
+            Alert {
+                growth_bytes_per_sec: f64::NAN,
+                growth_bytes_per_sec_low: f64::INFINITY,
+                ..leak()
+            },
+            Alert {
+                time: Timestamp::MIN,
+                since: Timestamp::MAX,
+                ..leak()
+            },
+            Alert {
+                time: Timestamp::MAX,
+                since: Timestamp::MIN,
+                ..leak()
+            },
+        ] {
+            let reminded = Alert {
+                next_reminder: Some(Timestamp::MAX),
+                ..alert.clone()
+            };
+            let text = text(&reminded, &berlin());
+            assert!(
+                text.lines().all(|line| line.chars().count() <= WIDTH),
+                "{text}"
+            );
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! What is known of a leak, as lines of a table.
+
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+
+use super::text::{clean, shorten};
+use crate::alert::{Alert, Cause, Change, Reason};
+use crate::quantity::{Bytes, Rate, Span};
+
+/// Times as the reader's own clock shows them.
+pub(super) struct Clock<'a> {
+    pub zone: &'a TimeZone,
+    pub now: Timestamp,
+}
+
+impl Clock<'_> {
+    /// `03:01 CET`, and the day before it where it is another one than the alert's.
+    pub fn tell(&self, time: Timestamp) -> String {
+        let (time, now) = (
+            time.to_zoned(self.zone.clone()),
+            self.now.to_zoned(self.zone.clone()),
+        );
+        let format = if time.date() == now.date() {
+            "%H:%M %Z"
+        } else {
+            "%a %Y-%m-%d %H:%M %Z"
+        };
+        time.strftime(format).to_string()
+    }
+
+    fn tell_with_day(&self, time: Timestamp) -> String {
+        time.to_zoned(self.zone.clone())
+            .strftime("%a %Y-%m-%d %H:%M:%S %Z")
+            .to_string()
+    }
+}
+
+/// Label and value, in the order in which they are asked for. The values are not cleaned yet.
+pub(super) fn facts(alert: &Alert, clock: &Clock<'_>) -> Vec<(&'static str, String)> {
+    let mut facts = Vec::new();
+    let more = match alert.processes {
+        0 | 1 => String::new(),
+        n => format!(", the fastest of {n} that leak"),
+    };
+    // The pid must survive however long the name is.
+    facts.push((
+        "Process",
+        format!("{} ({}){more}", shorten(&clean(&alert.comm), 32), alert.pid),
+    ));
+    facts.extend(alert.exe.clone().map(|exe| ("Program", exe)));
+    facts.extend(alert.unit.clone().map(|unit| ("Unit", unit)));
+    facts.extend(alert.user_unit.clone().map(|unit| {
+        (
+            "User unit",
+            format!("{} of user {}", shorten(&clean(&unit), 40), alert.uid),
+        )
+    }));
+    facts.extend(
+        alert
+            .container
+            .clone()
+            .map(|container| ("Container", container)),
+    );
+    facts.push(("Host", alert.host.clone()));
+    if alert.change != Change::Cleared {
+        let rate = Rate::from_bytes_per_sec(alert.growth_bytes_per_sec);
+        let low = Rate::from_bytes_per_sec(alert.growth_bytes_per_sec_low);
+        facts.push(("Rate", format!("{rate}, at least {low}")));
+    }
+    let secs = alert.time.duration_since(alert.since).as_secs_f64();
+    let gained = Bytes(alert.growth_bytes);
+    facts.push((
+        "Gained",
+        format!(
+            "{gained} in {}, since {}",
+            span(secs),
+            clock.tell(alert.since)
+        ),
+    ));
+    facts.push((
+        if alert.reason == Some(Reason::Exited) {
+            "Last size"
+        } else {
+            "Size"
+        },
+        Bytes(alert.bytes).to_string(),
+    ));
+    if alert.change != Change::Cleared {
+        facts.extend(limit(alert, clock));
+        facts.extend(cause(alert.cause).map(|cause| ("Cause", cause.to_owned())));
+        facts.extend(
+            alert
+                .loss
+                .iter()
+                .take(3)
+                .map(|loss| ("Not seen", loss.clone())),
+        );
+    }
+    facts.push(("Rule", alert.rule.clone()));
+    facts.push(("Id", alert.id.clone()));
+    facts.push(("Time", clock.tell_with_day(alert.time)));
+    facts
+}
+
+fn limit(alert: &Alert, clock: &Clock<'_>) -> Vec<(&'static str, String)> {
+    let mut facts = Vec::new();
+    if let Some(bytes) = alert.limit_bytes {
+        let kind = alert
+            .limit_kind
+            .map(|kind| format!(", {kind}"))
+            .unwrap_or_default();
+        facts.push(("Limit", format!("{}{kind}", Bytes(bytes))));
+    }
+    if let Some(secs) = alert.exhausts_in_secs {
+        let left = span(secs as f64);
+        // An hour of the clock helps within a day; beyond, the estimate is not that good.
+        let at = (secs < 86_400)
+            .then(|| {
+                alert
+                    .time
+                    .checked_add(SignedDuration::from_secs(secs as i64))
+                    .ok()
+            })
+            .flatten()
+            .map(|at| format!(", until about {}", clock.tell(at)));
+        facts.push(("Time left", format!("{left}{}", at.unwrap_or_default())));
+    }
+    facts
+}
+
+fn cause(cause: Cause) -> Option<&'static str> {
+    match cause {
+        Cause::Heap => Some("the program allocates and does not free"),
+        Cause::Retention => Some("the program frees, but its allocator keeps the memory"),
+        Cause::Mapping => Some("growth outside the allocator: mappings, stacks, a runtime"),
+        Cause::Kernel => Some("kernel memory that it has caused"),
+        Cause::Unknown => None,
+    }
+}
+
+/// A time as people read it. What is beyond ten thousand years is shown as that.
+pub(super) fn span(secs: f64) -> Span {
+    Span::from_secs_f64(secs.min(3e11))
+}
