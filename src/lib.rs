@@ -22,6 +22,10 @@ pub mod watch;
 
 pub mod alert;
 
+pub mod sink;
+
+pub mod bus;
+
 pub mod mail;
 
 pub mod logging;

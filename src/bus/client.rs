@@ -1,0 +1,104 @@
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow};
+use zbus::{Connection, connection, fdo, proxy};
+
+use super::dictionary::{Dictionary, from_dictionary};
+use super::{Process, Status};
+use crate::alert::Alert;
+
+/// How long the daemon may take to answer.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+#[proxy(
+    interface = "org.memleakd.Memleakd1",
+    default_service = "org.memleakd.Memleakd1",
+    default_path = "/org/memleakd/Memleakd1"
+)]
+trait Memleakd1 {
+    async fn list_alerts(&self) -> fdo::Result<Vec<Dictionary>>;
+    async fn get_alert(&self, id: &str) -> fdo::Result<Dictionary>;
+    async fn get_processes(&self, count: u32) -> fdo::Result<Vec<Dictionary>>;
+    async fn get_status(&self) -> fdo::Result<Dictionary>;
+}
+
+/// The client's side of the bus. Errors are sentences for the person at the terminal.
+#[derive(Debug)]
+pub struct Client {
+    connection: Connection,
+}
+
+impl Client {
+    /// Connects to the system bus.
+    pub fn connect() -> Result<Self> {
+        let connection = zbus::block_on(
+            connection::Builder::system()
+                .method_timeout(TIMEOUT)
+                .build(),
+        )
+        .map_err(|error| {
+            anyhow!("there is no system bus to ask memleakd on ({error}): is dbus running?")
+        })?;
+        Ok(Self { connection })
+    }
+
+    /// Figures of the daemon.
+    pub fn status(&self) -> Result<Status> {
+        self.ask(async |daemon| daemon.get_status().await)
+            .and_then(read)
+    }
+
+    /// The open alerts.
+    pub fn alerts(&self) -> Result<Vec<Alert>> {
+        self.ask(async |daemon| daemon.list_alerts().await)?
+            .into_iter()
+            .map(read)
+            .collect()
+    }
+
+    /// One open alert.
+    pub fn alert(&self, id: &str) -> Result<Alert> {
+        self.ask(async |daemon| daemon.get_alert(id).await)
+            .and_then(read)
+    }
+
+    /// The fastest growing processes.
+    pub fn processes(&self, count: u32) -> Result<Vec<Process>> {
+        self.ask(async |daemon| daemon.get_processes(count).await)?
+            .into_iter()
+            .map(read)
+            .collect()
+    }
+
+    fn ask<T>(&self, call: impl AsyncFnOnce(&Memleakd1Proxy<'_>) -> fdo::Result<T>) -> Result<T> {
+        zbus::block_on(async {
+            let daemon = Memleakd1Proxy::new(&self.connection)
+                .await
+                .context("addressing memleakd")?;
+            call(&daemon).await.map_err(explain)
+        })
+    }
+}
+
+fn read<T: serde::de::DeserializeOwned>(dictionary: Dictionary) -> Result<T> {
+    from_dictionary(dictionary)
+        .context("memleakd's answer cannot be read: is it of another version than this program?")
+}
+
+fn explain(error: fdo::Error) -> anyhow::Error {
+    match error {
+        fdo::Error::ServiceUnknown(_) | fdo::Error::NameHasNoOwner(_) => {
+            anyhow!("memleakd does not run: start it with \"systemctl start memleakd\"")
+        }
+        fdo::Error::AccessDenied(_) => {
+            anyhow!("memleakd may not be asked by this user: try again as root")
+        }
+        fdo::Error::UnknownObject(message) => {
+            anyhow!("{message}: \"memleakctl alerts\" lists the open ones")
+        }
+        fdo::Error::NoReply(_) | fdo::Error::Timeout(_) => {
+            anyhow!("memleakd does not answer: see \"systemctl status memleakd\"")
+        }
+        error => anyhow!("memleakd could not be asked: {error}"),
+    }
+}

@@ -1,0 +1,26 @@
+//! Where alerts go. Each sink has a thread and a bounded queue of its own, so that one that
+//! fails or hangs delays no other and no round of the daemon.
+
+mod console;
+mod journal;
+mod mail;
+mod outlet;
+
+pub use console::{Console, Form};
+pub use journal::Journal;
+pub use mail::Mail;
+pub use outlet::{Delivery, Outlet, Report};
+
+use anyhow::Result;
+
+/// A way to tell people of an alert.
+pub trait Sink: Send {
+    /// Sends one change. What fails is tried again later, so a sink that can tells a repetition
+    /// by `delivery.sequence`.
+    fn send(&mut self, delivery: &Delivery) -> Result<()>;
+
+    /// Called at start and now and then while there is nothing to send, for what has to be kept up.
+    fn tend(&mut self) -> Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,91 @@
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use super::Sink;
+use crate::alert::Alert;
+
+/// The outbox hands out one change at a time; a second waits here at most while a sink is replaced.
+const QUEUE: usize = 2;
+/// A sink that has nothing to send is tended so often.
+const TEND_EVERY: Duration = Duration::from_secs(30);
+
+/// One change on its way to one sink.
+#[derive(Debug, Clone)]
+pub struct Delivery {
+    /// Its number among all changes, the same when it is tried again.
+    pub sequence: u64,
+    /// What is said.
+    pub alert: Alert,
+}
+
+/// What a sink has to report.
+#[derive(Debug)]
+pub struct Report {
+    /// Which sink.
+    pub sink: &'static str,
+    /// Which change it was given; none if it was only tended.
+    pub sequence: Option<u64>,
+    /// Whether that went well.
+    pub result: Result<()>,
+}
+
+/// A sink on its own thread.
+#[derive(Debug)]
+pub struct Outlet {
+    name: &'static str,
+    queue: SyncSender<Delivery>,
+}
+
+impl Outlet {
+    /// Starts the thread. It calls `report` after each delivery and ends with the outlet.
+    pub fn start(
+        name: &'static str,
+        sink: Box<dyn Sink>,
+        report: impl Fn(Report) + Send + 'static,
+    ) -> Result<Self> {
+        let (queue, deliveries) = sync_channel(QUEUE);
+        thread::Builder::new()
+            .name(format!("sink-{name}"))
+            .spawn(move || run(name, sink, &deliveries, report))
+            .with_context(|| format!("starting the thread of sink {name}"))?;
+        Ok(Self { name, queue })
+    }
+
+    /// The sink's name.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Hands a change to the sink, without waiting. False if its queue is full.
+    pub fn offer(&self, delivery: Delivery) -> bool {
+        match self.queue.try_send(delivery) {
+            Ok(()) => true,
+            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => false,
+        }
+    }
+}
+
+fn run(
+    sink: &'static str,
+    mut inner: Box<dyn Sink>,
+    deliveries: &Receiver<Delivery>,
+    report: impl Fn(Report),
+) {
+    let mut wait = Duration::ZERO;
+    loop {
+        let (sequence, result) = match deliveries.recv_timeout(wait) {
+            Ok(delivery) => (Some(delivery.sequence), inner.send(&delivery)),
+            Err(RecvTimeoutError::Timeout) => (None, inner.tend()),
+            Err(RecvTimeoutError::Disconnected) => return,
+        };
+        wait = TEND_EVERY;
+        report(Report {
+            sink,
+            sequence,
+            result,
+        });
+    }
+}
