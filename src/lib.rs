@@ -26,6 +26,12 @@ pub mod sink;
 
 pub mod bus;
 
+pub mod daemon;
+
+pub mod replay;
+
 pub mod mail;
+
+pub mod client;
 
 pub mod logging;

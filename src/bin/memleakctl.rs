@@ -1,0 +1,130 @@
+//! The client: asks the daemon over D-Bus.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::{Args, Parser, Subcommand};
+use memleakd::bus::Client;
+use memleakd::client::{self, columns};
+use memleakd::daemon::{self, Options};
+
+/// Shows what memleakd knows about processes that leak memory.
+#[derive(Parser)]
+#[command(
+    version,
+    after_help = "Exit status: 0 done, 1 failed, 2 wrong arguments."
+)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Figures of the daemon.
+    Status(Form),
+    /// The fastest growing processes, renewed until interrupted.
+    Top {
+        /// At most so many, up to 100.
+        #[arg(short = 'n', long, value_name = "COUNT", default_value_t = 20)]
+        count: u32,
+        /// Print one table and exit.
+        #[arg(long)]
+        once: bool,
+        #[command(flatten)]
+        form: Form,
+    },
+    /// The open alerts.
+    Alerts(Form),
+    /// One open alert in full.
+    Show {
+        /// Its id, as "memleakctl alerts" has it.
+        id: String,
+        #[command(flatten)]
+        form: Form,
+    },
+    /// Check the configuration, or a file alone, and print what would be in force.
+    Check {
+        /// The file.
+        file: Option<PathBuf>,
+        #[command(flatten)]
+        form: Form,
+    },
+}
+
+#[derive(Args)]
+struct Form {
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse().command, &mut io::stdout().lock()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("memleakctl: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command, output: &mut impl Write) -> Result<()> {
+    match command {
+        Command::Status(form) => {
+            let status = Client::connect()?.status()?;
+            if form.json {
+                client::json(output, &status)
+            } else {
+                client::status(output, &status)
+            }
+        }
+        Command::Top { count, once, form } => client::top(
+            output,
+            &Client::connect()?,
+            count,
+            once || form.json,
+            form.json,
+        ),
+        Command::Alerts(form) => {
+            let alerts = Client::connect()?.alerts()?;
+            if form.json {
+                client::json(output, &alerts)
+            } else {
+                client::alerts(output, &alerts, columns())
+            }
+        }
+        Command::Show { id, form } => {
+            let alert = Client::connect()?.alert(&id)?;
+            if form.json {
+                client::json(output, &alert)
+            } else {
+                client::alert(output, &alert)
+            }
+        }
+        Command::Check { file, form } => {
+            let config = daemon::configuration(&Options {
+                config: file,
+                output: None,
+            })?;
+            if form.json {
+                client::json(output, &config)
+            } else {
+                output
+                    .write_all(config.to_toml().as_bytes())
+                    .context("writing")
+            }
+        }
+    }
+}
+
+/// Whoever read the output has had enough: no error of ours.
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let broken = |cause: &io::Error| cause.kind() == io::ErrorKind::BrokenPipe;
+    error
+        .chain()
+        .any(|cause| cause.downcast_ref().is_some_and(broken))
+}

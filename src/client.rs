@@ -1,0 +1,128 @@
+//! What `memleakctl` prints: the daemon's answers as tables for people and as JSON for scripts.
+
+mod table;
+mod top;
+
+pub use top::top;
+
+use std::io::Write;
+
+use anyhow::{Context, Result};
+use serde::Serialize;
+
+use crate::alert::{Alert, message};
+use crate::bus::Status;
+use crate::quantity::{Bytes, Rate, Span, count};
+use table::Table;
+
+/// Prints anything as JSON, indented.
+pub fn json(output: &mut impl Write, thing: &impl Serialize) -> Result<()> {
+    let text = serde_json::to_string_pretty(thing).context("writing JSON")?;
+    writeln!(output, "{text}").context("writing")
+}
+
+/// Prints the daemon's figures.
+pub fn status(output: &mut impl Write, status: &Status) -> Result<()> {
+    let figure = |label: &str, value: String| format!("{label:<12} {value}\n");
+    let mut text = format!("memleakd {} is running\n", status.version);
+    text += &figure("watching", count(status.processes, "process", "processes"));
+    text += &figure("suspects", status.suspects.to_string());
+    text += &figure(
+        "alerts",
+        format!(
+            "{} firing, {} of them critical",
+            status.alerts, status.critical
+        ),
+    );
+    let interval = Span::from_secs_f64(status.interval_secs);
+    let round_millis = status.round_secs * 1000.0;
+    text += &figure(
+        "scan",
+        format!("every {interval}, the last one took {round_millis:.1} ms"),
+    );
+    for (label, count, meaning) in [
+        (
+            "held back",
+            status.held_back,
+            "alerts wait, as alert.max_per_hour is reached",
+        ),
+        (
+            "undelivered",
+            status.undelivered,
+            "changes wait for a sink that does not work: see the log",
+        ),
+        (
+            "dropped",
+            status.dropped,
+            "changes were given up, as too many waited",
+        ),
+    ] {
+        if count > 0 {
+            text += &figure(label, format!("{count} {meaning}"));
+        }
+    }
+    output.write_all(text.as_bytes()).context("writing")
+}
+
+/// Prints the open alerts as a table.
+pub fn alerts(output: &mut impl Write, alerts: &[Alert], columns: usize) -> Result<()> {
+    if alerts.is_empty() {
+        return writeln!(output, "no open alerts").context("writing");
+    }
+    let mut table = Table::new(&[
+        "ALERT",
+        "SEVERITY",
+        "PID",
+        ">SIZE",
+        ">GROWTH",
+        ">AT LEAST",
+        ">TIME LEFT",
+        "PROCESS",
+    ]);
+    for alert in alerts {
+        let left = alert
+            .exhausts_in_secs
+            .map(|secs| Span::from_secs(secs).to_string());
+        let place = alert
+            .user_unit
+            .as_ref()
+            .or(alert.unit.as_ref())
+            .or(alert.container.as_ref());
+        table.row([
+            alert.id.clone(),
+            alert.severity.to_string(),
+            alert.pid.to_string(),
+            Bytes(alert.bytes).to_string(),
+            Rate::from_bytes_per_sec(alert.growth_bytes_per_sec).to_string(),
+            Rate::from_bytes_per_sec(alert.growth_bytes_per_sec_low).to_string(),
+            left.unwrap_or_else(|| "-".to_owned()),
+            place.map_or_else(
+                || alert.comm.clone(),
+                |place| format!("{} ({place})", alert.comm),
+            ),
+        ]);
+    }
+    output
+        .write_all(table.render(columns).as_bytes())
+        .context("writing")
+}
+
+/// Prints one alert in full.
+pub fn alert(output: &mut impl Write, alert: &Alert) -> Result<()> {
+    write!(
+        output,
+        "{}: {}\n{}",
+        alert.severity,
+        alert.message,
+        message::text(alert)
+    )
+    .context("writing")
+}
+
+/// How wide the terminal is; endless if it is none.
+pub fn columns() -> usize {
+    match rustix::termios::tcgetwinsize(std::io::stdout()) {
+        Ok(size) if size.ws_col > 0 => size.ws_col.into(),
+        _ => usize::MAX,
+    }
+}

@@ -1,0 +1,132 @@
+use std::io::{stderr, stdout};
+use std::path::Path;
+use std::sync::mpsc::Sender;
+
+use anyhow::Result;
+use tracing::warn;
+
+use super::{Event, Options};
+use crate::bus::{Service, Shared};
+use crate::config::Config;
+use crate::sink::{Console, Delivery, Form, Journal, Mail, Outlet, Sink};
+
+/// The sinks that the configuration asks for and that can be had.
+pub(super) struct Outlets {
+    running: Vec<Running>,
+    shared: Shared,
+    events: Sender<Event>,
+}
+
+/// A sink, and the settings that it was started with.
+struct Running {
+    outlet: Outlet,
+    settings: String,
+}
+
+impl Outlets {
+    /// None yet. Sinks report to `events`; the one that is the bus answers from `shared`.
+    pub fn new(shared: Shared, events: Sender<Event>) -> Self {
+        Self {
+            running: Vec::new(),
+            shared,
+            events,
+        }
+    }
+
+    /// Starts what is asked for. One that cannot be had is said, and costs nothing else.
+    ///
+    /// What runs with the same settings stays, as the bus's name could not be taken twice; what is
+    /// no longer asked for ends when it has worked off what it was given.
+    pub fn configure(
+        &mut self,
+        config: &Config,
+        options: &Options,
+        state_directory: Option<&Path>,
+    ) {
+        let before = std::mem::take(&mut self.running);
+        let mut next = Next {
+            outlets: self,
+            before,
+        };
+        if let Some(form) = options.output {
+            let name = match form {
+                Form::Json => "json",
+                Form::Text => "text",
+            };
+            next.add(name, "", || Ok(Box::new(Console::new(stdout(), form))));
+        }
+        let socket = &config.journal.socket;
+        let journal = config.journal.enabled && socket.exists();
+        if config.journal.enabled && !journal {
+            let socket = socket.display();
+            warn!("there is no journal at {socket}, alerts go to standard error instead");
+        }
+        // Under a service manager, standard error is the journal that is not wanted.
+        let is_unwanted = !config.journal.enabled && std::env::var_os("JOURNAL_STREAM").is_some();
+        if journal {
+            let settings = socket.display().to_string();
+            next.add("journal", &settings, || {
+                Ok(Box::new(Journal::new(socket.clone())?))
+            });
+        } else if options.output != Some(Form::Text) && !is_unwanted {
+            next.add("text", "", || {
+                Ok(Box::new(Console::new(stderr(), Form::Text)))
+            });
+        }
+        if config.dbus.enabled {
+            let shared = next.outlets.shared.clone();
+            next.add("dbus", "", || Ok(Box::new(Service::new(shared))));
+        }
+        if !config.mail.to.is_empty() {
+            let settings = format!("{:?}", config.mail);
+            next.add("mail", &settings, || {
+                Ok(Box::new(Mail::new(config.mail.clone(), state_directory)?))
+            });
+        }
+    }
+
+    /// The names of the sinks.
+    pub fn names(&self) -> Vec<&'static str> {
+        let names = self.running.iter().map(|running| running.outlet.name());
+        names.collect()
+    }
+
+    /// Hands a change to a sink. False if it cannot take it now.
+    pub fn offer(&self, sink: &str, delivery: Delivery) -> bool {
+        let mut outlets = self.running.iter().map(|running| &running.outlet);
+        let outlet = outlets.find(|outlet| outlet.name() == sink);
+        outlet.is_some_and(|outlet| outlet.offer(delivery))
+    }
+}
+
+/// The outlets while they are put together anew.
+struct Next<'a> {
+    outlets: &'a mut Outlets,
+    before: Vec<Running>,
+}
+
+impl Next<'_> {
+    fn add(
+        &mut self,
+        name: &'static str,
+        settings: &str,
+        make: impl FnOnce() -> Result<Box<dyn Sink>>,
+    ) {
+        let same =
+            |running: &Running| running.outlet.name() == name && running.settings == settings;
+        if let Some(index) = self.before.iter().position(same) {
+            self.outlets.running.push(self.before.swap_remove(index));
+            return;
+        }
+        let events = self.outlets.events.clone();
+        // The loop that no longer listens has ended, and with it all need to report.
+        let report = move |report| drop(events.send(Event::Report(report)));
+        match make().and_then(|sink| Outlet::start(name, sink, report)) {
+            Ok(outlet) => self.outlets.running.push(Running {
+                outlet,
+                settings: settings.to_owned(),
+            }),
+            Err(error) => warn!("no alerts by {name}: {error:#}, continuing without"),
+        }
+    }
+}
