@@ -1,0 +1,161 @@
+use std::fs;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+
+use crate::stage::{Daemon, Running, SOON, eventually, program};
+
+#[test]
+#[ignore = "needs root and BTF"]
+fn a_leak_is_found_and_a_steady_program_left_alone() {
+    let leak = Running::start(&mut Command::new(program("leak")));
+    let steady = Running::start(&mut Command::new(program("steady")));
+    let mut daemon = Daemon::start("", |_| {});
+    let alert = daemon.alert("raised", leak.pid(), SOON);
+    assert_eq!(alert["comm"], "leak");
+    assert_eq!(alert["exe"], program("leak").to_str().expect("UTF-8"));
+    assert_eq!(alert["rule"], "default");
+    let stat = fs::read_to_string(format!("/proc/{}/stat", leak.pid())).expect("a running process");
+    let started = stat
+        .rsplit_once(") ")
+        .expect("a name")
+        .1
+        .split(' ')
+        .nth(19)
+        .expect("field 22");
+    assert_eq!(alert["start_time"].to_string(), started);
+    // The program asks for 1 KiB a millisecond, and malloc adds 16 bytes to each; sleeping takes longer.
+    let (low, rate) = (
+        &alert["growth_bytes_per_sec_low"],
+        &alert["growth_bytes_per_sec"],
+    );
+    let (low, rate) = (
+        low.as_f64().expect("a number"),
+        rate.as_f64().expect("a number"),
+    );
+    assert!(
+        300_000.0 < low && low <= rate && rate < 1_100_000.0,
+        "{low} {rate}"
+    );
+    assert!(alert["exhausts_in_secs"].as_u64().expect("a number") > 0);
+
+    drop(leak);
+    assert_eq!(
+        daemon.alert(
+            "cleared",
+            alert["pid"].as_u64().expect("a pid") as u32,
+            SOON
+        )["reason"],
+        "exited"
+    );
+    let steady_alert = daemon.find(Duration::from_secs(5), |alert| alert["pid"] == steady.pid());
+    assert_eq!(steady_alert, None);
+
+    let asked = Instant::now();
+    daemon.running.signal(Signal::TERM);
+    assert!(daemon.running.0.wait().expect("an end").success());
+    assert!(
+        asked.elapsed() < Duration::from_secs(1),
+        "{:?}",
+        asked.elapsed()
+    );
+}
+
+#[test]
+#[ignore = "needs root and BTF"]
+fn a_killed_daemon_neither_repeats_nor_forgets() {
+    let leak = Running::start(&mut Command::new(program("leak")));
+    let pid = leak.pid();
+    let mut daemon = Daemon::start("", |_| {});
+    let raised = daemon.alert("raised", pid, SOON);
+    let state = daemon.directory.path().join("state/alerts.json");
+    eventually("delivery", || {
+        let state = fs::read_to_string(&state).expect("a state");
+        let state: serde_json::Value = serde_json::from_str(&state).expect("JSON");
+        state["outbox"]["waiting"]
+            .as_array()
+            .is_some_and(Vec::is_empty)
+    });
+    daemon.running.signal(Signal::KILL);
+    daemon.running.0.wait().expect("an end");
+
+    let daemon = Daemon::start_in(daemon.directory, "", |_| {});
+    // Long enough to find the leak anew, which still is the same one.
+    let again = daemon.find(Duration::from_secs(20), |alert| alert["pid"] == pid);
+    assert_eq!(again, None);
+    drop(leak);
+    let cleared = daemon.alert("cleared", pid, SOON);
+    assert_eq!(
+        (&cleared["id"], &cleared["reason"]),
+        (&raised["id"], &"exited".into())
+    );
+}
+
+#[test]
+#[ignore = "needs root and BTF"]
+fn an_unreadable_state_is_set_aside() {
+    let directory = tempfile::TempDir::new().expect("a directory");
+    fs::create_dir(directory.path().join("state")).expect("a directory");
+    fs::write(
+        directory.path().join("state/alerts.json"),
+        "{\"version\":1,",
+    )
+    .expect("a file");
+    let daemon = Daemon::start_in(directory, "", |_| {});
+    daemon.wait_for_log("starting without open alerts");
+    assert!(
+        daemon
+            .directory
+            .path()
+            .join("state/alerts.json.unreadable")
+            .exists()
+    );
+}
+
+#[test]
+#[ignore = "needs root and BTF"]
+fn a_bad_configuration_leaves_the_old_one_in_force() {
+    let leak = Running::start(&mut Command::new(program("leak")));
+    let daemon = Daemon::start("", |_| {});
+    daemon.wait_for_log("alerts go to: ");
+    let config = daemon.directory.path().join("memleakd.toml");
+    let good = fs::read_to_string(&config).expect("a configuration");
+
+    fs::write(&config, "[rule.default]\ngrowth = \"1 furlong\"\n").expect("a file");
+    daemon.running.signal(Signal::HUP);
+    daemon.wait_for_log("memleakd.toml:2: rule.default.growth: \"1 furlong\" is not a rate");
+    daemon.wait_for_log("the old configuration stays in force");
+    daemon.alert("raised", leak.pid(), SOON);
+
+    fs::write(
+        &config,
+        good + "\n[rule.off]\nignore = true\nmatch.comm = [\"leak\"]\n",
+    )
+    .expect("a file");
+    daemon.running.signal(Signal::HUP);
+    daemon.wait_for_log("configuration reloaded");
+    assert_eq!(
+        daemon.alert("cleared", leak.pid(), SOON)["reason"],
+        "rule_changed"
+    );
+}
+
+#[test]
+#[ignore = "needs root and BTF"]
+fn two_daemons_do_not_share_a_state() {
+    let first = Daemon::start("", |_| {});
+    first.wait_for_log("alerts go to: ");
+    let second = Command::new(env!("CARGO_BIN_EXE_memleakd"))
+        .arg("--config")
+        .arg(first.directory.path().join("memleakd.toml"))
+        .env("STATE_DIRECTORY", first.directory.path().join("state"))
+        .output()
+        .expect("memleakd runs");
+    let error = String::from_utf8(second.stderr).expect("UTF-8");
+    assert!(
+        !second.status.success()
+            && error.contains("another memleakd runs with the state directory"),
+        "{error}"
+    );
+}

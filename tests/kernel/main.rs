@@ -1,0 +1,12 @@
+//! Tests on this machine's own kernel: the scan, and the daemon as a whole.
+//!
+//! They need root and BTF and are ignored without being asked for, so that a run without them
+//! shows. Where they run they must pass; none skips itself. One at a time, as they watch the
+//! whole machine: `cargo test --test kernel -- --ignored --test-threads=1`.
+
+mod bus;
+mod life;
+mod privilege;
+mod scan;
+mod sinks;
+mod stage;

@@ -1,0 +1,5 @@
+//! Tests of the programs as users run them.
+
+mod config;
+mod mail;
+mod replay;
