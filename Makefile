@@ -1,0 +1,30 @@
+# Every target sets up what it needs, on Debian and Ubuntu, and says what it installs.
+
+.PHONY: help build demo test lint bench setup setup-test
+
+help: ## This list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+
+build: setup ## Compile the programs into target/debug
+	cargo build
+
+demo: setup ## Find a leaking program on this machine, as root, within a minute
+	cargo build
+	scripts/demo.sh
+
+test: setup-test ## Run every test that needs no virtual machine
+	scripts/test.sh
+
+lint: setup ## Check formatting and lints
+	cargo fmt --check
+	cargo clippy --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --document-private-items
+
+bench: setup ## Measure what memleakd costs on this machine, as root
+	cargo bench
+
+setup:
+	@scripts/setup.sh build
+
+setup-test:
+	@scripts/setup.sh test
