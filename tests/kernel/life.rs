@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use crate::stage::{Daemon, Running, SOON, eventually, program};
+use crate::stage::{Daemon, Running, SOON, eventually, program, start_time};
 
 #[test]
 #[ignore = "needs root and BTF"]
@@ -16,15 +16,7 @@ fn a_leak_is_found_and_a_steady_program_left_alone() {
     assert_eq!(alert["comm"], "leak");
     assert_eq!(alert["exe"], program("leak").to_str().expect("UTF-8"));
     assert_eq!(alert["rule"], "default");
-    let stat = fs::read_to_string(format!("/proc/{}/stat", leak.pid())).expect("a running process");
-    let started = stat
-        .rsplit_once(") ")
-        .expect("a name")
-        .1
-        .split(' ')
-        .nth(19)
-        .expect("field 22");
-    assert_eq!(alert["start_time"].to_string(), started);
+    assert_eq!(alert["start_time"].to_string(), start_time(leak.pid()));
     // The program asks for 1 KiB a millisecond, and malloc adds 16 bytes to each; sleeping takes longer.
     let (low, rate) = (
         &alert["growth_bytes_per_sec_low"],

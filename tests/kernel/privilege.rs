@@ -1,7 +1,7 @@
 use std::process::Command;
 use std::time::Duration;
 
-use crate::stage::{Daemon, SOON, program};
+use crate::stage::{Daemon, Running, SOON, program, run_by};
 
 /// Runs the daemon with some capabilities and returns how it ended and what it said.
 fn end_with(capabilities: &str) -> (Option<i32>, String) {
@@ -40,27 +40,11 @@ fn without_capabilities_it_says_in_one_sentence_what_is_missing() {
 #[test]
 #[ignore = "needs root and BTF"]
 fn with_five_capabilities_it_finds_a_leak() {
-    let mut leak = Command::new(program("leak"));
-    let leak = crate::stage::Running::start(&mut leak);
-    let daemon = Daemon::start("", |command| {
-        let inner = std::mem::replace(command, Command::new("setpriv"));
-        let five = "+bpf,+perfmon,+sys_ptrace,+dac_read_search,+checkpoint_restore";
-        command.args([
-            &format!("--bounding-set=-all,{five}"),
-            "--inh-caps=-all",
-            "--",
-        ]);
-        command.arg(inner.get_program()).args(inner.get_args());
-        for (name, value) in inner.get_envs() {
-            match value {
-                Some(value) => command.env(name, value),
-                None => command.env_remove(name),
-            };
-        }
-        command
-            .stdout(std::process::Stdio::piped())
-            .stderr(std::process::Stdio::inherit());
-    });
+    let leak = Running::start(&mut Command::new(program("leak")));
+    let five = "+bpf,+perfmon,+sys_ptrace,+dac_read_search,+checkpoint_restore";
+    let bound = format!("--bounding-set=-all,{five}");
+    let runner = ["setpriv", &bound, "--inh-caps=-all", "--"];
+    let daemon = Daemon::start("", |command| run_by(command, &runner));
     let alert = daemon.alert("raised", leak.pid(), SOON);
     assert_eq!(alert["loss"], serde_json::json!([]));
 }
@@ -69,30 +53,10 @@ fn with_five_capabilities_it_finds_a_leak() {
 #[ignore = "needs root and BTF"]
 fn in_a_pid_namespace_of_its_own_it_speaks_of_pids_as_they_are_there() {
     let leak = program("leak");
-    let daemon = Daemon::start("", |command| {
-        let inner = std::mem::replace(command, Command::new("unshare"));
-        let script = format!("{} & exec \"$@\"", leak.display());
-        command.args([
-            "--pid",
-            "--fork",
-            "--kill-child",
-            "--mount-proc",
-            "sh",
-            "-c",
-            &script,
-            "sh",
-        ]);
-        command.arg(inner.get_program()).args(inner.get_args());
-        for (name, value) in inner.get_envs() {
-            match value {
-                Some(value) => command.env(name, value),
-                None => command.env_remove(name),
-            };
-        }
-        command
-            .stdout(std::process::Stdio::piped())
-            .stderr(std::process::Stdio::inherit());
-    });
+    let script = format!("{} & exec \"$@\"", leak.display());
+    let mut runner = vec!["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"];
+    runner.extend(["sh", "-c", &script, "sh"]);
+    let daemon = Daemon::start("", |command| run_by(command, &runner));
     let alert = daemon
         .find(SOON, |alert| alert["comm"] == "leak")
         .expect("an alert");

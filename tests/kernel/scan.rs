@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use memleakd::collect::Scan;
 use memleakd::sample::Sample;
 
-use crate::stage::{Running, first_line, program};
+use crate::stage::{Running, first_line, program, start_time};
 
 const MIB: u64 = 1 << 20;
 
@@ -85,16 +85,10 @@ fn agrees_with_proc() {
         sample.uid.to_string(),
         status["Uid"].split('\t').nth(1).expect("an effective uid")
     );
-    let stat =
-        fs::read_to_string(format!("/proc/{}/stat", holder.pid())).expect("a running process");
-    let started = stat
-        .rsplit_once(") ")
-        .expect("a name")
-        .1
-        .split(' ')
-        .nth(19)
-        .expect("field 22");
-    assert_eq!(sample.process.start_time_ticks().to_string(), started);
+    assert_eq!(
+        sample.process.start_time_ticks().to_string(),
+        start_time(holder.pid())
+    );
 
     let cgroups = fs::read_to_string(format!("/proc/{}/cgroup", holder.pid())).expect("cgroups");
     let path = cgroups

@@ -156,6 +156,27 @@ impl Daemon {
     }
 }
 
+/// Has a program run by another one, as `setpriv … -- PROGRAM`.
+pub fn run_by(command: &mut Command, runner: &[&str]) {
+    let inner = std::mem::replace(command, Command::new(runner[0]));
+    command.args(&runner[1..]);
+    command.arg(inner.get_program()).args(inner.get_args());
+    for (name, value) in inner.get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    command.stdout(Stdio::piped()).stderr(Stdio::inherit());
+}
+
+/// When a process started, in clock ticks since boot: field 22 of its stat file, by its own count.
+pub fn start_time(pid: u32) -> String {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).expect("a running process");
+    let after_name = stat.rsplit_once(") ").expect("a name").1;
+    after_name.split(' ').nth(19).expect("field 22").to_owned()
+}
+
 /// Waits for something to become true.
 pub fn eventually(what: &str, mut is_true: impl FnMut() -> bool) {
     let until = Instant::now() + Duration::from_secs(20);
