@@ -20,7 +20,8 @@ pub trait Sink: Send {
     fn send(&mut self, delivery: &Delivery) -> Result<()>;
 
     /// Called at start and now and then while there is nothing to send, for what has to be kept up.
-    fn tend(&mut self) -> Result<()> {
-        Ok(())
+    /// A sink that has nothing of the kind says nothing, which is no sign of health.
+    fn tend(&mut self) -> Option<Result<()>> {
+        None
     }
 }

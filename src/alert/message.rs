@@ -136,7 +136,7 @@ fn time_left(alert: &Alert) -> Option<String> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::alert::Cause;
     use crate::config::Severity;

@@ -47,8 +47,8 @@ impl Sink for Service {
         announce(self.connected()?, &delivery.alert)
     }
 
-    fn tend(&mut self) -> Result<()> {
-        self.connected().map(drop)
+    fn tend(&mut self) -> Option<Result<()>> {
+        Some(self.connected().map(drop))
     }
 }
 

@@ -77,15 +77,75 @@ fn run(
     let mut wait = Duration::ZERO;
     loop {
         let (sequence, result) = match deliveries.recv_timeout(wait) {
-            Ok(delivery) => (Some(delivery.sequence), inner.send(&delivery)),
+            Ok(delivery) => (Some(delivery.sequence), Some(inner.send(&delivery))),
             Err(RecvTimeoutError::Timeout) => (None, inner.tend()),
             Err(RecvTimeoutError::Disconnected) => return,
         };
         wait = TEND_EVERY;
-        report(Report {
-            sink,
-            sequence,
-            result,
-        });
+        if let Some(result) = result {
+            report(Report {
+                sink,
+                sequence,
+                result,
+            });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+
+    use anyhow::bail;
+
+    use super::*;
+    use crate::alert::message::tests::alert;
+
+    /// Fails to send; tends if it has to.
+    struct Broken {
+        tends: bool,
+    }
+
+    impl Sink for Broken {
+        fn send(&mut self, _: &Delivery) -> Result<()> {
+            bail!("broken")
+        }
+
+        fn tend(&mut self) -> Option<Result<()>> {
+            self.tends.then_some(Ok(()))
+        }
+    }
+
+    #[test]
+    fn only_what_was_tried_is_reported() {
+        for tends in [false, true] {
+            let (sender, reports) = channel();
+            let outlet = Outlet::start("broken", Box::new(Broken { tends }), move |report| {
+                sender.send(report).expect("the test listens");
+            })
+            .expect("a thread");
+            let report = || {
+                reports
+                    .recv_timeout(Duration::from_secs(10))
+                    .expect("a report")
+            };
+            if tends {
+                let Report {
+                    sequence, result, ..
+                } = report();
+                assert!(sequence.is_none() && result.is_ok());
+            } else {
+                // It has been tended by now, if it ever is at start.
+                assert!(reports.recv_timeout(Duration::from_millis(200)).is_err());
+            }
+            assert!(outlet.offer(Delivery {
+                sequence: 7,
+                alert: alert()
+            }));
+            let Report {
+                sequence, result, ..
+            } = report();
+            assert!(sequence == Some(7) && result.is_err());
+        }
     }
 }
