@@ -28,6 +28,7 @@ use crate::sink::{Delivery, Form, Report};
 use crate::watch::Watch;
 use complaint::Complaints;
 use outlets::Outlets;
+use report::summary;
 use state::{State, Store};
 use supervisor::Supervisor;
 
@@ -163,10 +164,12 @@ impl Daemon {
             self.save();
         }
         self.round_secs = started.elapsed().as_secs_f64();
+        let status = self.status();
+        let summary = summary(&status);
         // Who is told of a change may ask for it at once.
-        self.publish();
+        self.publish(status);
         self.dispatch();
-        self.supervisor.round_done(&self.summary());
+        self.supervisor.round_done(&summary);
         Ok(())
     }
 
@@ -211,7 +214,7 @@ impl Daemon {
             }
             Err(fault) => error!("{fault}; the old configuration stays in force"),
         }
-        self.supervisor.ready(&self.summary());
+        self.supervisor.ready(&summary(&self.status()));
     }
 
     fn take(&mut self, report: Report) {

@@ -24,7 +24,7 @@ const MAX_MEMBERS: usize = 200;
 pub struct Book {
     open: BTreeMap<String, Open>,
     budget: Budget,
-    /// Alerts that were never said: there was no room, or they ended while they were held back.
+    /// Alerts that ended while they were held back, and findings for which there was no room.
     n_dropped: u64,
 }
 
@@ -99,12 +99,18 @@ impl Book {
         self.open.len()
     }
 
+    /// How many of them are critical.
+    pub fn n_critical(&self) -> usize {
+        let critical = |open: &&Open| open.alert.severity == Severity::Critical;
+        self.open.values().filter(critical).count()
+    }
+
     /// How many open alerts wait for the hour's budget.
     pub fn n_held(&self) -> usize {
         self.open.values().filter(|open| !open.said).count()
     }
 
-    /// How many alerts were never said.
+    /// How many alerts ended unsaid, and how often a leak was found for which there was no room.
     pub fn n_dropped(&self) -> u64 {
         self.n_dropped
     }

@@ -3,9 +3,7 @@
 use tracing::warn;
 
 use super::{Daemon, clock};
-use crate::alert::Alert;
 use crate::bus::{Process, Snapshot, Status};
-use crate::config::Severity;
 use crate::quantity::count;
 use crate::sample::Source;
 
@@ -14,42 +12,32 @@ const MAX_GROWERS: usize = 100;
 
 impl Daemon {
     /// Renews what the bus may be asked for.
-    pub(super) fn publish(&self) {
+    pub(super) fn publish(&self, status: Status) {
         if !self.config.dbus.enabled {
             return;
         }
         let growers = self.watch.growers(MAX_GROWERS);
         self.shared.publish(Snapshot {
-            status: self.status(),
+            status,
             alerts: self.state.book.standing(),
             processes: growers.into_iter().map(Process::from).collect(),
         });
     }
 
-    fn status(&self) -> Status {
-        let critical = |alert: &&Alert| alert.severity == Severity::Critical;
+    /// Figures of the last round.
+    pub(super) fn status(&self) -> Status {
         Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             processes: self.watch.n_processes(),
             suspects: self.watch.n_suspects(&clock::now()),
             alerts: self.state.book.n_open(),
-            critical: self.state.book.standing().iter().filter(critical).count(),
+            critical: self.state.book.n_critical(),
             held_back: self.state.book.n_held(),
             undelivered: self.state.outbox.n_waiting(),
             dropped: (self.state.book.n_dropped() + self.state.outbox.n_dropped()) as usize,
             interval_secs: self.config.scan.interval.secs(),
             round_secs: self.round_secs,
         }
-    }
-
-    /// One line for `systemctl status`.
-    pub(super) fn summary(&self) -> String {
-        format!(
-            "watching {}, {}, {} firing",
-            count(self.watch.n_processes(), "process", "processes"),
-            count(self.watch.n_suspects(&clock::now()), "suspect", "suspects"),
-            count(self.state.book.n_open(), "alert", "alerts"),
-        )
     }
 
     /// Says which rules have no effect.
@@ -66,4 +54,14 @@ impl Daemon {
             );
         }
     }
+}
+
+/// One line for `systemctl status`.
+pub(super) fn summary(status: &Status) -> String {
+    format!(
+        "watching {}, {}, {} firing",
+        count(status.processes, "process", "processes"),
+        count(status.suspects, "suspect", "suspects"),
+        count(status.alerts, "alert", "alerts"),
+    )
 }
