@@ -243,19 +243,15 @@ impl Open {
         let mut reason = Reason::Exited;
         let (pid, start_time) = (self.alert.pid, self.alert.start_time);
         self.members.retain_mut(|member| {
-            let vital = member.follow(
-                now,
-                settings.keep_firing,
-                &self.alert.rule,
-                pulse(member.process),
-            );
             let process = member.process;
+            let pulse = pulse(process);
             if (process.pid, process.start_time_ticks()) == (pid, start_time)
-                && let Some(bytes) = member.bytes
+                && let Some(pulse) = &pulse
             {
-                self.alert.bytes = bytes;
-                self.alert.growth_bytes = bytes.saturating_sub(member.base_bytes);
+                self.alert.bytes = pulse.bytes;
+                self.alert.growth_bytes = pulse.bytes.saturating_sub(member.base_bytes);
             }
+            let vital = member.follow(now, settings.keep_firing, &self.alert.rule, pulse);
             match vital {
                 Vital::Leaking => true,
                 Vital::Over(why) => {

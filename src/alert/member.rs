@@ -16,8 +16,6 @@ pub(super) struct Member {
     pub since: Timestamp,
     /// Its size at `since`.
     pub base_bytes: u64,
-    /// Its size when last seen.
-    pub bytes: Option<u64>,
     pub bytes_per_sec_low: f64,
     /// Over what time its growth was last measured.
     pub window_secs: f64,
@@ -40,7 +38,6 @@ impl Member {
             process: leak.sample.process,
             since: now.time.saturating_sub(before).unwrap_or(now.time),
             base_bytes: leak.sample.bytes.saturating_sub(growth.gained_bytes as u64),
-            bytes: Some(leak.sample.bytes),
             bytes_per_sec_low: growth.bytes_per_sec_low,
             window_secs: growth.secs,
             mark_bytes: 0,
@@ -70,7 +67,6 @@ impl Member {
         if pulse.rule.is_some_and(|current| current != Some(rule)) {
             return Vital::Over(Reason::RuleChanged);
         }
-        self.bytes = Some(pulse.bytes);
         // A leak that took hours to see is not over after minutes without a sign.
         let patience_secs = keep_firing.secs().max(self.window_secs / 2.0);
         let due_bytes = STILL_GROWING * self.bytes_per_sec_low * patience_secs;
