@@ -35,3 +35,5 @@ pub mod mail;
 pub mod client;
 
 pub mod logging;
+
+pub mod program;

@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand};
 use memleakd::bus::Client;
 use memleakd::client::{self, columns};
 use memleakd::daemon::{self, Options};
+use memleakd::program;
 
 /// Shows what memleakd knows about processes that leak memory.
 #[derive(Parser)]
@@ -62,14 +63,8 @@ struct Form {
 }
 
 fn main() -> ExitCode {
-    match run(Arguments::parse().command, &mut io::stdout().lock()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("memleakctl: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    let result = run(Arguments::parse().command, &mut io::stdout().lock());
+    program::end("memleakctl", result)
 }
 
 fn run(command: Command, output: &mut impl Write) -> Result<()> {
@@ -119,12 +114,4 @@ fn run(command: Command, output: &mut impl Write) -> Result<()> {
             }
         }
     }
-}
-
-/// Whoever read the output has had enough: no error of ours.
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    let broken = |cause: &io::Error| cause.kind() == io::ErrorKind::BrokenPipe;
-    error
-        .chain()
-        .any(|cause| cause.downcast_ref().is_some_and(broken))
 }

@@ -1,7 +1,7 @@
 //! Sends the mails that the daemon has put into its spool.
 
 use std::env;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
@@ -9,6 +9,7 @@ use clap::Parser;
 use memleakd::config::{self, Search};
 use memleakd::logging;
 use memleakd::mail::{Courier, Server, Spool, Stop, Until, watch};
+use memleakd::program::state_directory;
 
 /// Something is left for later (EX_TEMPFAIL of sysexits.h).
 const LEFT: u8 = 75;
@@ -53,7 +54,11 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
     }?;
     let credentials = env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
     let server = Server::new(&config.mail, credentials.as_deref())?;
-    let spool = Spool::open(arguments.spool.unwrap_or_else(default_spool))?;
+    let spool = Spool::open(
+        arguments
+            .spool
+            .unwrap_or_else(|| state_directory().join("spool")),
+    )?;
     let mut courier = Courier::new(spool, server);
     if !arguments.watch && !arguments.until_empty {
         courier.round(|| false)?;
@@ -72,15 +77,4 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
     let stop = Stop::on_signals().context("taking SIGTERM and SIGINT")?;
     watch(&mut courier, until, &stop)?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// The state directory that the service manager made, or where it would be.
-fn default_spool() -> PathBuf {
-    let state = env::var_os("STATE_DIRECTORY").unwrap_or_else(|| "/var/lib/memleakd".into());
-    // The variable has a colon between several, of which the first is ours.
-    env::split_paths(&state)
-        .next()
-        .as_deref()
-        .unwrap_or(Path::new("/var/lib/memleakd"))
-        .join("spool")
 }

@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use clap::{Parser, Subcommand, ValueEnum};
 use memleakd::daemon::{self, Options};
 use memleakd::sink::{Console, Form};
-use memleakd::{logging, replay};
+use memleakd::{logging, program, replay};
 
 /// Finds processes that leak memory and says so in the journal, on D-Bus and by mail.
 #[derive(Parser)]
@@ -62,14 +62,7 @@ fn main() -> ExitCode {
             daemon::run(&options)
         }
     };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("memleakd: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    program::end("memleakd", result)
 }
 
 fn check(options: &Options) -> Result<()> {
@@ -90,12 +83,4 @@ fn replay(path: &Path, options: &Options) -> Result<()> {
     };
     let mut console = Console::new(io::stdout().lock(), options.output.unwrap_or(Form::Text));
     replay::replay(source, &config, |alert| console.write(&alert)).with_context(|| name)
-}
-
-/// Whoever read the output has had enough: no error of ours.
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    let broken = |cause: &io::Error| cause.kind() == io::ErrorKind::BrokenPipe;
-    error
-        .chain()
-        .any(|cause| cause.downcast_ref().is_some_and(broken))
 }

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use tracing::warn;
 
 use crate::alert::{Book, Outbox};
+use crate::program::state_directory;
 
 /// The file's format; one that is newer is set aside.
 const VERSION: u32 = 1;
@@ -41,7 +42,7 @@ impl Store {
             .unwrap_or_default()
             .trim()
             .to_owned();
-        let directory = directory();
+        let directory = state_directory();
         let lock = match make_directory(&directory).and_then(|()| create(&directory.join(".lock")))
         {
             Ok(lock) => lock,
@@ -117,15 +118,6 @@ impl Store {
         };
         let text = serde_json::to_vec(&state).context("writing the state as JSON")?;
         replace(directory, &path, &text).with_context(|| format!("saving {}", path.display()))
-    }
-}
-
-/// `$STATE_DIRECTORY` may name several, of which the first is ours.
-fn directory() -> PathBuf {
-    let named = std::env::var("STATE_DIRECTORY").unwrap_or_default();
-    match named.split(':').next().filter(|first| !first.is_empty()) {
-        Some(first) => PathBuf::from(first),
-        None => PathBuf::from("/var/lib/memleakd"),
     }
 }
 
