@@ -5,6 +5,7 @@ set -eu
 
 packages="clang gcc libc6-dev libelf-dev make pkg-config zlib1g-dev"
 if [ "${1:-build}" = test ]; then
+	packages="$packages binutils libgoogle-perftools4 libjemalloc2 libmimalloc2.0 libtcmalloc-minimal4 musl-tools"
 	packages="$packages dbus dbus-bin openssl python3 python3-aiosmtpd util-linux"
 fi
 

@@ -2,6 +2,7 @@
 //!
 //! Nothing here decides anything.
 
+mod allocator;
 mod cgroup;
 mod container;
 mod facts;
@@ -17,6 +18,7 @@ mod smaps;
 mod tree;
 mod unit;
 
+pub use allocator::{Absent, Allocator, Cost, FileId, Function, Method, Probe};
 pub use cgroup::MemoryCgroup;
 pub use facts::Facts;
 pub use host::Host;

@@ -10,6 +10,8 @@
 
 pub mod sample;
 
+pub mod net;
+
 pub mod quantity;
 
 pub mod config;

@@ -39,8 +39,18 @@ impl Host {
 
     /// Reads a file of `/proc/PID`. A process that has ended is `NotFound`, however it shows.
     pub(super) fn read_of_process(&self, pid: u32, name: &str) -> io::Result<Vec<u8>> {
+        self.read_of_process_at_most(pid, name, MAX_FILE_BYTES)
+    }
+
+    /// Reads the first bytes of a file of `/proc/PID`, which may be a long one.
+    pub(super) fn read_of_process_at_most(
+        &self,
+        pid: u32,
+        name: &str,
+        max_bytes: u64,
+    ) -> io::Result<Vec<u8>> {
         let path = Path::new("proc").join(pid.to_string()).join(name);
-        self.read(&path).map_err(|error| {
+        self.read_at_most(&path, max_bytes).map_err(|error| {
             // The file was still there to be opened, its process no longer when it was read.
             if error.raw_os_error() == Some(Errno::SRCH.raw_os_error()) {
                 io::Error::new(io::ErrorKind::NotFound, "the process has ended")
@@ -52,7 +62,12 @@ impl Host {
 
     /// Reads a symbolic link of `/proc/PID`.
     pub(super) fn read_link_of_process(&self, pid: u32, name: &str) -> io::Result<PathBuf> {
-        fs::read_link(self.root.join("proc").join(pid.to_string()).join(name))
+        fs::read_link(self.path_of_process(pid, name))
+    }
+
+    /// Where a file of `/proc/PID` is, to be opened by whoever does more than read its first bytes.
+    pub(super) fn path_of_process(&self, pid: u32, name: impl AsRef<Path>) -> PathBuf {
+        self.root.join("proc").join(pid.to_string()).join(name)
     }
 
     /// Reads the first 64 KiB of a file, whose path is relative to the root.

@@ -4,6 +4,7 @@
 //! shows. Where they run they must pass; none skips itself. One at a time, as they watch the
 //! whole machine: `cargo test --test kernel -- --ignored --test-threads=1`.
 
+mod allocator;
 mod bus;
 mod life;
 mod privilege;
