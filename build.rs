@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use libbpf_cargo::SkeletonBuilder;
 
-const PROGRAMS: [&str; 1] = ["scan"];
+const PROGRAMS: [&str; 2] = ["kernel", "scan"];
 
 fn main() {
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR for build scripts"));
@@ -13,6 +13,7 @@ fn main() {
         let source = format!("bpf/{program}.bpf.c");
         if let Err(error) = SkeletonBuilder::new()
             .source(&source)
+            .obj(out.join(format!("{program}.bpf.o")))
             .clang_args(["-Wall", "-Wextra", "-Werror", "-Ibpf"])
             .build_and_generate(out.join(format!("{program}.skel.rs")))
         {

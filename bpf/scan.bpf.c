@@ -9,6 +9,7 @@
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_tracing.h>
+#include "pid.h"
 #include "scan.h"
 
 #define PF_KTHREAD 0x00200000 /* include/linux/sched.h */
@@ -45,21 +46,9 @@ __u32 reader_pid_level = 0;
 /* The process's pid as the reader's pid namespace numbers it. */
 static __u32 visible_pid(struct task_struct *leader)
 {
-	const char *numbers;
-	struct pid *pid;
-	int nr = 0;
-
 	if (reader_pid_level == 0)
 		return leader->tgid;
-	pid = leader->signal->pids[PIDTYPE_TGID];
-	if (!pid || pid->level < reader_pid_level)
-		return 0; /* the process lives outside that namespace */
-	numbers = (const char *)__builtin_preserve_access_index(&pid->numbers);
-	bpf_core_read(&nr, sizeof(nr),
-		      &((const struct upid *)(numbers + reader_pid_level *
-					      bpf_core_type_size(struct upid)))->nr);
-	barrier_var(nr); /* or clang joins this load with that of tgid above */
-	return nr;
+	return visible_pid_below_host(leader, reader_pid_level);
 }
 
 SEC("iter/task")
@@ -71,11 +60,8 @@ int scan(struct bpf_iter__task *ctx)
 
 	if (!task)
 		return 0;
-	if (ctx->meta->seq_num == 0) {
-		struct task_struct *reader = (void *)bpf_get_current_task();
-
-		reader_pid_level = BPF_CORE_READ(reader, thread_pid, level);
-	}
+	if (ctx->meta->seq_num == 0)
+		reader_pid_level = current_pid_level();
 	if (task->flags & PF_KTHREAD)
 		return 0;
 	leader = task->group_leader;

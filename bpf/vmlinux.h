@@ -5,8 +5,9 @@
  * members matter here, neither their order nor what else the kernel has.
  * A suffix ___name marks one of several shapes that a type had over time.
  */
-#ifndef MEMLEAKD_VMLINUX_H
-#define MEMLEAKD_VMLINUX_H
+/* The name by which bpf_tracing.h knows that registers go by the kernel's names. */
+#ifndef __VMLINUX_H__
+#define __VMLINUX_H__
 
 typedef signed char __s8;
 typedef unsigned char __u8;
@@ -16,16 +17,51 @@ typedef int __s32;
 typedef unsigned int __u32;
 typedef long long __s64;
 typedef unsigned long long __u64;
+typedef _Bool bool;
+
+enum {
+	false = 0,
+	true = 1,
+};
 
 /* Spelling that bpf_helper_defs.h uses for byte-ordered values. */
 typedef __u16 __be16;
 typedef __u32 __be32;
 typedef __u32 __wsum;
 
-/* Only named in helper prototypes. */
+/* include/uapi/linux/bpf.h, part of the kernel's ABI. */
 enum bpf_map_type {
 	BPF_MAP_TYPE_UNSPEC = 0,
+	BPF_MAP_TYPE_HASH = 1,
+	BPF_MAP_TYPE_ARRAY = 2,
+	BPF_MAP_TYPE_PERCPU_ARRAY = 6,
+	BPF_MAP_TYPE_LRU_HASH = 9,
 };
+
+/* Numbers of helpers that not every kernel has. */
+enum bpf_func_id___later {
+	BPF_FUNC_task_pt_regs___later = 175, /* 5.15 */
+};
+
+enum {
+	BPF_ANY = 0,
+	BPF_NOEXIST = 1,
+	BPF_F_NO_PREALLOC = 1,
+};
+
+/* A probe's registers: part of the kernel's ABI, never relocated. */
+#if defined(__TARGET_ARCH_x86)
+struct pt_regs {
+	unsigned long r15, r14, r13, r12, bp, bx, r11, r10, r9, r8;
+	unsigned long ax, cx, dx, si, di, orig_ax, ip, cs, flags, sp, ss;
+};
+#elif defined(__TARGET_ARCH_arm64)
+struct pt_regs;
+struct user_pt_regs {
+	__u64 regs[31];
+	__u64 sp, pc, pstate;
+};
+#endif
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
@@ -36,6 +72,10 @@ typedef struct {
 typedef struct {
 	long long counter;
 } atomic64_t;
+
+typedef struct {
+	int counter;
+} atomic_t;
 
 struct cred {
 	kuid_t euid;
@@ -93,10 +133,18 @@ enum pid_type {
 };
 
 struct signal_struct {
+	atomic_t live;
 	struct pid *pids[PIDTYPE_MAX];
 };
 
+/* With preempt_count on arm64, powerpc and riscv; x86 keeps it elsewhere. */
+struct thread_info {
+	int preempt_count;
+};
+
 struct task_struct {
+	struct thread_info thread_info;
+	void *stack;
 	unsigned int flags;
 	int pid;
 	int tgid;
@@ -122,6 +170,35 @@ struct bpf_iter_meta {
 struct bpf_iter__task {
 	struct bpf_iter_meta *meta;
 	struct task_struct *task;
+};
+
+/* On x86: the system call's number, -1 in interrupts and exceptions. */
+struct pt_regs___x86 {
+	unsigned long orig_ax;
+};
+
+struct kmem_cache {
+	unsigned int flags;
+	unsigned int size;
+	const char *name;
+};
+
+/* Since 6.9; before, the flag was 0x20000. */
+enum _slab_flag_bits {
+	_SLAB_RECLAIM_ACCOUNT = 15,
+};
+
+/* Shapes of the records of tracepoints, which tell the arguments that they have. */
+struct trace_event_raw_kmalloc { /* since 6.1 */
+	unsigned long call_site;
+};
+
+struct trace_event_raw_kmem_alloc { /* before */
+	bool accounted; /* 6.0 */
+};
+
+struct trace_event_raw_percpu_alloc_percpu {
+	unsigned long bytes_alloc; /* since 5.19 */
 };
 
 #pragma clang attribute pop

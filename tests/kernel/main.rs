@@ -6,6 +6,7 @@
 
 mod allocator;
 mod bus;
+mod kernel_memory;
 mod life;
 mod privilege;
 mod scan;
