@@ -28,7 +28,7 @@ cc -O2 -o "$work/leak" tests/programs/leak.c
 cc -O2 -o "$work/steady" tests/programs/steady.c
 
 echo "demo: starting memleakd (config/quick.toml), a program that leaks 1 KiB a millisecond, and a steady one"
-STATE_DIRECTORY="$work/state" MEMLEAKD_LOG=error \
+STATE_DIRECTORY="$work/state" MEMLEAKD_LOG=${MEMLEAKD_LOG:-error} \
 	"$target/debug/memleakd" --config config/quick.toml --output json >"$work/alerts.json" 2>"$work/errors" &
 daemon=$!
 started=$daemon

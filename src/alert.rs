@@ -9,6 +9,7 @@ mod member;
 pub mod message;
 mod outbox;
 
+pub use crate::detect::Cause;
 pub use book::Book;
 pub use outbox::Outbox;
 
@@ -69,6 +70,12 @@ pub struct Alert {
     pub cause: Cause,
     /// What the process holds now, in bytes.
     pub bytes: u64,
+    /// How fast its net heap grows, beside its pages, in bytes a second; nothing if not measured.
+    #[serde(default)]
+    pub heap_bytes_per_sec: Option<f64>,
+    /// What it allocates with, and how that is measured.
+    #[serde(default)]
+    pub heap_method: Option<String>,
     /// What it has gained since `since`, in bytes.
     pub growth_bytes: u64,
     /// The estimated rate, in bytes a second.
@@ -119,22 +126,6 @@ pub enum Reason {
     Exited,
     /// The rule is gone or ignores the process now.
     RuleChanged,
-}
-
-/// What kind of growth it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Cause {
-    /// The program allocates and does not free.
-    Heap,
-    /// The program frees, the allocator keeps.
-    Retention,
-    /// Growth outside the allocator.
-    Mapping,
-    /// Kernel memory on the process's behalf.
-    Kernel,
-    /// Not measured.
-    Unknown,
 }
 
 /// An allocation site: where leaked memory came from.

@@ -1,10 +1,15 @@
 //! What `memleakctl` prints: the daemon's answers as tables for people and as JSON for scripts.
 
+mod capture;
+mod measured;
+mod signed;
 mod table;
 mod top;
 
-pub use top::top;
+pub use capture::{capture, capture_time};
+pub use top::{Listed, Renewal, top};
 
+use std::fmt;
 use std::io::Write;
 
 use anyhow::{Context, Result};
@@ -23,10 +28,10 @@ pub fn json(output: &mut impl Write, thing: &impl Serialize) -> Result<()> {
 
 /// Prints the daemon's figures.
 pub fn status(output: &mut impl Write, status: &Status) -> Result<()> {
-    let figure = |label: &str, value: String| format!("{label:<12} {value}\n");
     let mut text = format!("memleakd {} is running\n", status.version);
     text += &figure("watching", count(status.processes, "process", "processes"));
     text += &figure("suspects", status.suspects.to_string());
+    text += &figure("measuring", count(status.measured, "heap", "heaps"));
     text += &figure(
         "alerts",
         format!(
@@ -119,10 +124,22 @@ pub fn alert(output: &mut impl Write, alert: &Alert) -> Result<()> {
     .context("writing")
 }
 
+fn figure(label: &str, value: impl fmt::Display) -> String {
+    format!("{label:<12} {value}\n")
+}
+
 /// How wide the terminal is; endless if it is none.
 pub fn columns() -> usize {
     match rustix::termios::tcgetwinsize(std::io::stdout()) {
         Ok(size) if size.ws_col > 0 => size.ws_col.into(),
+        _ => usize::MAX,
+    }
+}
+
+/// How high the terminal is; endless if it is none.
+fn rows() -> usize {
+    match rustix::termios::tcgetwinsize(std::io::stdout()) {
+        Ok(size) if size.ws_row > 0 => size.ws_row.into(),
         _ => usize::MAX,
     }
 }

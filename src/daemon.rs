@@ -6,11 +6,13 @@
 
 mod clock;
 mod complaint;
+mod measure;
 mod outlets;
 mod report;
 mod state;
 mod supervisor;
 
+use std::env;
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
@@ -22,11 +24,13 @@ use signal_hook::iterator::Signals;
 use tracing::{error, info};
 
 use crate::bus::Shared;
-use crate::collect::{Collector, Live};
+use crate::collect::{Live, Prober};
 use crate::config::{Config, Fault, Search, load_file};
+use crate::sample::{ProcessId, Source};
 use crate::sink::{Delivery, Form, Report};
-use crate::watch::Watch;
+use crate::watch::{Pulse, Watch};
 use complaint::Complaints;
+use measure::KernelSuspicion;
 use outlets::Outlets;
 use report::summary;
 use state::{State, Store};
@@ -34,6 +38,9 @@ use supervisor::Supervisor;
 
 /// Figures of open alerts are saved so often, even if nothing is said.
 const SAVE_EVERY: Duration = Duration::from_secs(60);
+
+/// What is watched, pages first: they tell whom to measure.
+const SOURCES: [Source; 3] = [Source::Pages, Source::Heap, Source::Kernel];
 
 /// What the command line says.
 #[derive(Debug, Clone, Default)]
@@ -95,8 +102,13 @@ enum Flow {
 struct Daemon {
     options: Options,
     config: Config,
-    collector: Box<dyn Collector>,
-    watch: Watch,
+    collector: Live,
+    prober: Prober,
+    kernel: KernelSuspicion,
+    /// Whose heap is to be measured.
+    chosen: Vec<ProcessId>,
+    /// One for each source that is measured; the first is of pages.
+    watches: Vec<Watch>,
     state: State,
     store: Store,
     saved: Instant,
@@ -111,14 +123,21 @@ struct Daemon {
 
 impl Daemon {
     fn start(options: Options, config: Config, sender: Sender<Event>) -> Result<Self> {
-        let collector = Box::new(Live::load()?);
+        let exe = env::current_exe().context("finding this program")?;
+        let prober = Prober::start(exe)?;
+        let collector = Live::load(prober.clone())?;
         let store = Store::open()?;
         let (state, same_boot) = store.load();
-        let shared = Shared::default();
+        let shared = Shared::new(prober.clone());
         let mut outlets = Outlets::new(shared.clone(), sender);
         outlets.configure(&config, &options, store.directory());
         let mut daemon = Self {
-            watch: Watch::new(&config, config.scan.interval.secs()),
+            prober,
+            kernel: KernelSuspicion::default(),
+            chosen: Vec::new(),
+            watches: SOURCES
+                .map(|source| Watch::new(&config, source, config.scan.interval.secs()))
+                .into(),
             options,
             config,
             collector,
@@ -134,7 +153,6 @@ impl Daemon {
         };
         daemon.state.book.resume(&clock::now(), same_boot);
         daemon.state.outbox.keep_sinks(&daemon.outlets.names());
-        daemon.warn_of_idle_rules();
         info!(
             "memleakd {} scans every {}, alerts go to: {}",
             env!("CARGO_PKG_VERSION"),
@@ -148,14 +166,28 @@ impl Daemon {
     fn round(&mut self) -> Result<()> {
         let started = Instant::now();
         let now = clock::now();
-        let leaks = self.watch.round(&now, &mut *self.collector)?;
+        let mut leaks = Vec::new();
+        for watch in &mut self.watches {
+            match (watch.source(), watch.round(&now, &mut self.collector)) {
+                (Source::Pages, Err(error)) => return Err(error),
+                (Source::Pages | Source::Heap, Ok(found)) => leaks.extend(found),
+                (Source::Kernel, Ok(found)) => {
+                    self.complaints.settle("kernel totals");
+                    leaks.extend(found);
+                }
+                // The others go on without it.
+                (_, Err(error)) => self.complaints.raise("kernel totals", &error),
+            }
+        }
         let n_open = self.state.book.n_open();
-        let changes =
-            self.state
-                .book
-                .round(&now, &self.config.alert, clock::host(), leaks, |process| {
-                    self.watch.pulse(process)
-                });
+        let changes = self.state.book.round(
+            &now,
+            &self.config.alert,
+            clock::host(),
+            leaks,
+            |source, process| pulse(&self.watches, source, process),
+        );
+        self.measure(&now);
         let is_news = !changes.is_empty() || n_open != self.state.book.n_open();
         for alert in changes {
             self.state.outbox.put(alert, &self.outlets.names());
@@ -171,6 +203,10 @@ impl Daemon {
         self.dispatch();
         self.supervisor.round_done(&summary);
         Ok(())
+    }
+
+    fn pages(&self) -> &Watch {
+        &self.watches[0]
     }
 
     /// Waits for the next round and deals with what comes before it. Another configuration is
@@ -203,13 +239,15 @@ impl Daemon {
         match configuration(&self.options) {
             Ok(config) => {
                 self.config = config;
-                self.watch.set_rules(&self.config);
-                self.watch.set_block_secs(self.config.scan.interval.secs());
+                for watch in &mut self.watches {
+                    watch.set_rules(&self.config);
+                    watch.set_block_secs(self.config.scan.interval.secs());
+                }
+                self.kernel = KernelSuspicion::default();
                 self.outlets
                     .configure(&self.config, &self.options, self.store.directory());
                 self.state.outbox.keep_sinks(&self.outlets.names());
                 self.supervisor.set_interval(self.config.scan.interval);
-                self.warn_of_idle_rules();
                 info!("configuration reloaded");
             }
             Err(fault) => error!("{fault}; the old configuration stays in force"),
@@ -284,6 +322,19 @@ impl Daemon {
         }
         self.save();
     }
+}
+
+/// How a process is doing by a source. One that is not measured any more may live all the same.
+fn pulse(watches: &[Watch], source: Source, process: ProcessId) -> Option<Pulse<'_>> {
+    let mut of_source = watches.iter().filter(|watch| watch.source() == source);
+    let pulse = of_source.find_map(|watch| watch.pulse(process));
+    pulse.or_else(|| {
+        let lives = watches[0].pulse(process).is_some();
+        lives.then_some(Pulse {
+            sizes: None,
+            rule: None,
+        })
+    })
 }
 
 /// Signals become events; SIGHUP reloads, SIGTERM and SIGINT end.

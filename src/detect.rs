@@ -5,11 +5,13 @@
 //! against a rule. Everything here is pure: time is an argument, nothing fails.
 
 mod assess;
+mod cause;
 mod history;
 mod statistics;
 mod window;
 
 pub use assess::{Assessment, Growth, Lane, assess, notable_bytes};
+pub use cause::{Beside, Cause};
 pub use history::{History, longest_window};
 pub use statistics::Slope;
 pub use window::{Gate, recent_slope};

@@ -20,6 +20,8 @@ pub mod collect;
 
 pub mod detect;
 
+pub mod plan;
+
 pub mod watch;
 
 pub mod alert;

@@ -7,6 +7,7 @@ use anyhow::Result;
 use crate::alert::{Alert, Book};
 use crate::collect::{Recorded, Recording};
 use crate::config::Config;
+use crate::sample::Source;
 use crate::watch::Watch;
 
 /// Replays a recording and hands each change of an alert to `say`, in the order of time.
@@ -19,11 +20,11 @@ pub fn replay(
     let scan_secs = config.scan.interval.secs();
     let interval_secs = recording.interval_secs()?.unwrap_or(scan_secs);
     let mut recorded = Recorded::new(recording, interval_secs);
-    let mut watch = Watch::new(config, interval_secs.max(scan_secs));
+    let mut watch = Watch::new(config, Source::Pages, interval_secs.max(scan_secs));
     let mut book = Book::default();
     while let Some(now) = recorded.advance()? {
         let leaks = watch.round(&now, &mut recorded)?;
-        for change in book.round(&now, &config.alert, "replay", leaks, |process| {
+        for change in book.round(&now, &config.alert, "replay", leaks, |_, process| {
             watch.pulse(process)
         }) {
             say(Alert {

@@ -1,4 +1,4 @@
-//! Every process and its history: turns scans into leaks.
+//! Every process and the history of one source in it: turns scans into leaks.
 //!
 //! The daemon and the replay drive this same code. What it asks of the outside goes through a
 //! [`Collector`], only for processes that have grown, and at most so often in one round.
@@ -12,21 +12,25 @@ use std::collections::HashMap;
 use anyhow::Result;
 
 use crate::collect::{Collector, Facts};
-use crate::config::{Config, Rules};
+use crate::config::{self, Config, Rules};
 use crate::detect::{self, History};
+use crate::plan::Candidate;
 use crate::sample::{Moment, ProcessId, Sample, Source};
 use judge::Known;
 
 /// Processes whose facts are read in one round; the others wait for the next.
 const MAX_FACTS: usize = 32;
 
-/// All processes, with what is remembered of them.
+/// All processes of which a source is measured, with what is remembered of them.
 #[derive(Debug)]
 pub struct Watch {
+    source: Source,
     rules: Rules,
     block_secs: f64,
     /// Growth from which a process is worth a look under some rule.
     notable_bytes: u64,
+    /// Whether it must be known of every process which rules are its own.
+    knows_all: bool,
     processes: HashMap<u32, Tracked>,
     /// Grown processes of this round, and how many scales closed a block; kept for its memory.
     grown: Vec<(u32, usize)>,
@@ -37,12 +41,19 @@ pub struct Watch {
 /// A process of an open alert, between two findings.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Pulse<'a> {
-    /// What it holds.
-    pub bytes: u64,
-    /// The lowest of the last few rounds.
-    pub floor_bytes: u64,
+    /// What it holds, and the lowest of the last few rounds; nothing while that is not measured.
+    pub sizes: Option<Sizes>,
     /// The rule that applies to it, once it is known again after a start or a reload.
     pub rule: Option<Option<&'a str>>,
+}
+
+/// What a process holds.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Sizes {
+    /// Now.
+    pub bytes: u64,
+    /// At the lowest of the last few rounds.
+    pub floor_bytes: u64,
 }
 
 /// One process in a list of the fastest growing.
@@ -63,16 +74,20 @@ struct Tracked {
     sample: Sample,
     round: u32,
     history: History,
+    /// Until when it is a suspect, whatever is read of it anew meanwhile.
+    suspect_until_secs: f64,
     known: Option<Box<Known>>,
 }
 
 impl Watch {
     /// Nothing seen yet. `block_secs` is the time between two scans.
-    pub fn new(config: &Config, block_secs: f64) -> Self {
+    pub fn new(config: &Config, source: Source, block_secs: f64) -> Self {
         let mut watch = Self {
+            source,
             rules: Rules::default(),
             block_secs,
             notable_bytes: 0,
+            knows_all: false,
             processes: HashMap::new(),
             grown: Vec::new(),
             round: 0,
@@ -85,12 +100,16 @@ impl Watch {
     /// Takes other rules; histories are kept unless the scan interval is another.
     pub fn set_rules(&mut self, config: &Config) {
         self.rules = config.rule.clone();
-        let pages = self
+        // Pages also tell whom to measure for the other sources.
+        let of_use = self
             .rules
             .active()
-            .filter(|(_, rule)| rule.source == Source::Pages);
-        let least = pages.map(|(_, rule)| detect::notable_bytes(rule)).min();
+            .filter(|(_, rule)| rule.source == self.source || self.source == Source::Pages);
+        let least = of_use.map(|(_, rule)| detect::notable_bytes(rule)).min();
         self.notable_bytes = least.unwrap_or(u64::MAX);
+        self.knows_all = self.source == Source::Pages
+            && config.heap.watch == config::Watch::Matched
+            && self.rules.measure(Source::Heap);
         for tracked in self.processes.values_mut() {
             tracked.known = None;
         }
@@ -109,17 +128,24 @@ impl Watch {
         self.round = self.round.wrapping_add(1);
         self.n_facts = 0;
         self.grown.clear();
-        collector.scan(&mut |sample| self.take(now, sample))?;
+        collector.scan(self.source, &mut |sample| self.take(now, sample))?;
         let round = self.round;
         self.processes.retain(|_, tracked| tracked.round == round);
 
-        let grown = std::mem::take(&mut self.grown);
+        let mut grown = std::mem::take(&mut self.grown);
+        // Facts are read of so many in a round: first of those that have grown.
+        grown.sort_by_key(|(_, n_scales)| *n_scales == 0);
         let leaks = grown
             .iter()
             .filter_map(|(pid, n_scales)| self.judge(now, *pid, *n_scales, collector))
             .collect();
         self.grown = grown;
         Ok(leaks)
+    }
+
+    /// Which source this is about.
+    pub fn source(&self) -> Source {
+        self.source
     }
 
     /// How many processes there are.
@@ -129,12 +155,9 @@ impl Watch {
 
     /// How many of them grow like a leak, whether or not for long enough.
     pub fn n_suspects(&self, now: &Moment) -> usize {
-        let known = self
-            .processes
-            .values()
-            .filter_map(|tracked| tracked.known.as_ref());
-        known
-            .filter(|known| known.suspect_until_secs >= now.monotonic_secs)
+        let tracked = self.processes.values();
+        tracked
+            .filter(|tracked| tracked.suspect_until_secs >= now.monotonic_secs)
             .count()
     }
 
@@ -142,10 +165,40 @@ impl Watch {
     pub fn pulse(&self, process: ProcessId) -> Option<Pulse<'_>> {
         let tracked = self.processes.get(&process.pid)?;
         (tracked.sample.process == process).then(|| Pulse {
-            bytes: tracked.sample.bytes,
-            floor_bytes: tracked.history.recent_floor_bytes(),
-            rule: tracked.known.as_ref().map(|known| known.rule.as_deref()),
+            sizes: Some(Sizes {
+                bytes: tracked.sample.bytes,
+                floor_bytes: tracked.history.recent_floor_bytes(),
+            }),
+            rule: match self.notable_bytes {
+                // No rule is for this source.
+                u64::MAX => Some(None),
+                _ => tracked.known.as_ref().map(|known| known.rule.as_deref()),
+            },
         })
+    }
+
+    /// A process as last seen, and what it is, where that has been read.
+    pub fn find(&self, process: ProcessId) -> Option<(&Sample, Option<&Facts>)> {
+        let tracked = self.processes.get(&process.pid)?;
+        let facts = tracked.known.as_ref().map(|known| &known.facts);
+        (tracked.sample.process == process).then_some((&tracked.sample, facts))
+    }
+
+    /// The processes whose heap should be measured: those that grow like a leak, and those that
+    /// a rule asks it of.
+    pub fn candidates(&self, now: &Moment) -> Vec<Candidate> {
+        let candidate = |tracked: &Tracked| {
+            let is_suspect = tracked.suspect_until_secs >= now.monotonic_secs;
+            let known = tracked.known.as_ref();
+            let is_matched = known.is_some_and(|known| known.heap_rule.is_some());
+            (is_suspect || is_matched).then(|| Candidate {
+                process: tracked.sample.process,
+                is_suspect,
+                is_matched,
+                bytes_per_sec: detect::recent_slope(&tracked.history).median,
+            })
+        };
+        self.processes.values().filter_map(candidate).collect()
     }
 
     /// The processes that grow fastest, the fastest first, at most `n`.
@@ -181,6 +234,7 @@ impl Watch {
                 sample,
                 round: self.round.wrapping_sub(1),
                 history: History::new(self.block_secs, now.monotonic_secs, sample.bytes),
+                suspect_until_secs: f64::NEG_INFINITY,
                 known: None,
             });
         if tracked.round == self.round {
@@ -193,6 +247,7 @@ impl Watch {
         // neither: programs show with it what they are at.
         if before.process != sample.process || (is_renamed && sample.bytes < before.bytes / 2) {
             tracked.history = History::new(self.block_secs, now.monotonic_secs, sample.bytes);
+            tracked.suspect_until_secs = f64::NEG_INFINITY;
             tracked.known = None;
         }
         if is_renamed || before.cgroup_id != sample.cgroup_id {
@@ -200,7 +255,8 @@ impl Watch {
         }
         tracked.sample = sample;
         let n_scales = tracked.history.observe(now.monotonic_secs, sample.bytes);
-        if n_scales > 0 && tracked.history.gained_bytes() >= self.notable_bytes {
+        let is_grown = n_scales > 0 && tracked.history.gained_bytes() >= self.notable_bytes;
+        if is_grown || (self.knows_all && tracked.known.is_none()) {
             self.grown.push((sample.process.pid, n_scales));
         }
     }
@@ -219,9 +275,10 @@ impl Watch {
             }
             self.n_facts += 1;
             let facts = collector.facts(&tracked.sample).ok()?;
-            tracked.known = Some(Box::new(Known::new(&self.rules, &tracked.sample, facts)));
+            let known = Known::new(&self.rules, self.source, &tracked.sample, facts);
+            tracked.known = Some(Box::new(known));
         }
-        tracked.judge(now, &self.rules, n_scales, collector)
+        tracked.judge(now, &self.rules, self.source, n_scales, collector)
     }
 }
 

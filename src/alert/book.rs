@@ -43,14 +43,14 @@ struct Open {
 impl Book {
     /// Takes in what one round has found and returns the changes to be said.
     ///
-    /// `pulse` tells how a process is doing, `None` if it has ended.
+    /// `pulse` tells how a process is doing, by a source; `None` if it has ended.
     pub fn round<'a>(
         &mut self,
         now: &Moment,
         settings: &config::Alert,
         host: &str,
         leaks: Vec<Leak>,
-        pulse: impl Fn(ProcessId) -> Option<Pulse<'a>>,
+        pulse: impl Fn(Source, ProcessId) -> Option<Pulse<'a>>,
     ) -> Vec<Alert> {
         let mut changes = Vec::new();
         for leak in leaks {
@@ -92,6 +92,19 @@ impl Book {
         let mut alerts: Vec<Alert> = self.open.values().map(|open| open.alert.clone()).collect();
         alerts.sort_by_key(|alert| (std::cmp::Reverse(alert.severity), alert.time));
         alerts
+    }
+
+    /// The processes of open alerts, the most severe alert's first.
+    pub fn processes(&self) -> Vec<ProcessId> {
+        let mut open: Vec<_> = self.open.values().collect();
+        open.sort_by_key(|open| std::cmp::Reverse(open.alert.severity));
+        let members = open.iter().flat_map(|open| &open.members);
+        members.map(|member| member.process).collect()
+    }
+
+    /// Whether an alert of a source is open.
+    pub fn has(&self, source: Source) -> bool {
+        self.open.values().any(|open| open.alert.source == source)
     }
 
     /// How many alerts are open.
@@ -138,9 +151,13 @@ impl Book {
     ) {
         let id = identity(&leak);
         if let Some(open) = self.open.get_mut(&id) {
-            if open.join(now, leak) && open.said {
-                open.schedule(Change::Escalated, now, settings);
-                changes.push(open.say(Change::Escalated, now, None));
+            match open.join(now, leak).filter(|_| open.said) {
+                Some(Change::Escalated) => {
+                    open.schedule(Change::Escalated, now, settings);
+                    changes.push(open.say(Change::Escalated, now, None));
+                }
+                Some(change) => changes.push(open.say(change, now, None)),
+                None => {}
             }
         } else if self.open.len() < MAX_OPEN {
             self.open
@@ -171,9 +188,11 @@ impl Open {
             uid: 0,
             container: None,
             processes: 1,
-            source: Source::Pages,
+            source: leak.source,
             cause: Cause::Unknown,
             bytes: 0,
+            heap_bytes_per_sec: None,
+            heap_method: None,
             growth_bytes: 0,
             growth_bytes_per_sec: 0.0,
             growth_bytes_per_sec_low: 0.0,
@@ -202,8 +221,10 @@ impl Open {
         self.alert.pid == process.pid && self.alert.start_time == process.start_time_ticks()
     }
 
-    /// Takes newer figures, or another process, in. Whether the alert has become more severe.
-    fn join(&mut self, now: &Moment, leak: Leak) -> bool {
+    /// Takes newer figures, or another process, in. Returns what is worth saying of it: that the
+    /// alert has become more severe, or that its cause is known now.
+    fn join(&mut self, now: &Moment, leak: Leak) -> Option<Change> {
+        let was_unknown = self.alert.cause == Cause::Unknown;
         let process = leak.sample.process;
         let index = self
             .members
@@ -230,7 +251,11 @@ impl Open {
         self.alert.processes = self.members.len();
         let escalates = leak.severity > self.alert.severity;
         self.alert.severity = self.alert.severity.max(leak.severity);
-        escalates
+        match escalates {
+            true => Some(Change::Escalated),
+            false if was_unknown && self.alert.cause != Cause::Unknown => Some(Change::Updated),
+            false => None,
+        }
     }
 
     /// Drops the processes that no longer leak. If none is left: why.
@@ -238,18 +263,18 @@ impl Open {
         &mut self,
         now: &Moment,
         settings: &config::Alert,
-        pulse: impl Fn(ProcessId) -> Option<Pulse<'a>>,
+        pulse: impl Fn(Source, ProcessId) -> Option<Pulse<'a>>,
     ) -> Option<Reason> {
         let mut reason = Reason::Exited;
         let (pid, start_time) = (self.alert.pid, self.alert.start_time);
         self.members.retain_mut(|member| {
             let process = member.process;
-            let pulse = pulse(process);
+            let pulse = pulse(self.alert.source, process);
             if (process.pid, process.start_time_ticks()) == (pid, start_time)
-                && let Some(pulse) = &pulse
+                && let Some(sizes) = pulse.as_ref().and_then(|pulse| pulse.sizes)
             {
-                self.alert.bytes = pulse.bytes;
-                self.alert.growth_bytes = pulse.bytes.saturating_sub(member.base_bytes);
+                self.alert.bytes = sizes.bytes;
+                self.alert.growth_bytes = sizes.bytes.saturating_sub(member.base_bytes);
             }
             let vital = member.follow(now, settings.keep_firing, &self.alert.rule, pulse);
             match vital {
@@ -327,14 +352,31 @@ fn subject(leak: &Leak) -> String {
 /// Makes an alert speak of a leaking process.
 fn show(alert: &mut Alert, leak: &Leak, member: &Member) {
     let facts = &leak.facts;
-    alert.pid = leak.sample.process.pid;
-    alert.start_time = leak.sample.process.start_time_ticks();
+    let (pid, start_time) = (
+        leak.sample.process.pid,
+        leak.sample.process.start_time_ticks(),
+    );
+    if (alert.pid, alert.start_time) != (pid, start_time) {
+        // What was known was of another process.
+        alert.cause = Cause::Unknown;
+        alert.heap_bytes_per_sec = None;
+        alert.heap_method = None;
+    }
+    alert.pid = pid;
+    alert.start_time = start_time;
     alert.comm = leak.sample.comm.to_string();
     alert.exe.clone_from(&facts.exe);
     alert.unit.clone_from(&facts.unit);
     alert.user_unit.clone_from(&facts.user_unit);
     alert.container.clone_from(&facts.container);
     alert.uid = leak.sample.uid;
+    if leak.cause != Cause::Unknown {
+        alert.cause = leak.cause;
+    }
+    if let Some(heap) = &leak.heap {
+        alert.heap_bytes_per_sec = Some(heap.growth_bytes_per_sec.round());
+        alert.heap_method = Some(heap.method.clone());
+    }
     alert.bytes = leak.sample.bytes;
     alert.growth_bytes = leak.sample.bytes.saturating_sub(member.base_bytes);
     alert.growth_bytes_per_sec = leak.growth.bytes_per_sec.round();

@@ -70,11 +70,13 @@ impl Member {
         // A leak that took hours to see is not over after minutes without a sign.
         let patience_secs = keep_firing.secs().max(self.window_secs / 2.0);
         let due_bytes = STILL_GROWING * self.bytes_per_sec_low * patience_secs;
-        if self.mark_bytes == 0 {
-            self.mark_bytes = pulse.floor_bytes;
-        } else if pulse.floor_bytes as f64 >= self.mark_bytes as f64 + due_bytes.max(1.0) {
-            self.mark_bytes = pulse.floor_bytes;
-            self.mark_secs = now.monotonic_secs;
+        if let Some(sizes) = pulse.sizes {
+            if self.mark_bytes == 0 {
+                self.mark_bytes = sizes.floor_bytes;
+            } else if sizes.floor_bytes as f64 >= self.mark_bytes as f64 + due_bytes.max(1.0) {
+                self.mark_bytes = sizes.floor_bytes;
+                self.mark_secs = now.monotonic_secs;
+            }
         }
         match now.monotonic_secs - self.mark_secs >= patience_secs {
             true => Vital::Over(Reason::StoppedGrowing),

@@ -2,13 +2,19 @@
 
 use std::fmt::Write;
 
-use super::{Alert, Change, Reason};
+use super::{Alert, Cause, Change, Reason};
 use crate::collect::LimitKind;
 use crate::quantity::{Bytes, Rate, Span};
+use crate::sample::Source;
 
 /// The sentence of an alert, from its other fields.
 pub fn sentence(alert: &Alert) -> String {
     let who = who(alert);
+    let leaks = match (alert.source, alert.cause) {
+        (Source::Kernel, _) => "leaks kernel memory",
+        (_, Cause::Retention) => "keeps more and more memory although it frees what it allocates",
+        _ => "leaks memory",
+    };
     let size = Bytes(alert.bytes);
     let gained = Bytes(alert.growth_bytes);
     let rate = Rate::from_bytes_per_sec(alert.growth_bytes_per_sec);
@@ -26,16 +32,16 @@ pub fn sentence(alert: &Alert) -> String {
         .unwrap_or_default();
     match alert.change {
         Change::Raised => format!(
-            "{who} leaks memory: it grows by {rate} (at least {least}), has gained {gained} in {since} and holds {size}{left}"
+            "{who} {leaks}: it grows by {rate} (at least {least}), has gained {gained} in {since} and holds {size}{left}"
         ),
         Change::Escalated => format!(
-            "{who} leaks memory and is running out of it: it grows by {rate} (at least {least}) and holds {size}{left}"
+            "{who} {leaks} and is running out of it: it grows by {rate} (at least {least}) and holds {size}{left}"
         ),
         Change::Reminded => format!(
-            "{who} still leaks memory: {rate} (at least {least}), {gained} gained in {since}, it holds {size}{left}"
+            "{who} still {leaks}: {rate} (at least {least}), {gained} gained in {since}, it holds {size}{left}"
         ),
         Change::Updated => {
-            format!("{who} leaks memory: {rate} (at least {least}), it holds {size}{left}")
+            format!("{who} {leaks}: {rate} (at least {least}), it holds {size}{left}")
         }
         Change::Cleared => match alert.reason {
             Some(Reason::Exited) => {
@@ -78,6 +84,8 @@ pub fn text(alert: &Alert) -> String {
             )),
         ),
         ("size", Some(Bytes(alert.bytes).to_string())),
+        ("heap", heap(alert)),
+        ("cause", cause(alert.cause).map(str::to_owned)),
         ("time left", Some(left).filter(|_| !is_over)),
         ("severity", Some(alert.severity.to_string())),
         ("rule", Some(alert.rule.clone())),
@@ -101,6 +109,28 @@ pub fn local(time: jiff::Timestamp) -> String {
     time.to_zoned(jiff::tz::TimeZone::system())
         .strftime("%Y-%m-%d %H:%M %Z")
         .to_string()
+}
+
+/// What was measured beside the pages.
+fn heap(alert: &Alert) -> Option<String> {
+    let rate = alert.heap_bytes_per_sec?;
+    let method = alert.heap_method.as_deref().unwrap_or("unknown");
+    let grows = match rate > 0.0 {
+        true => format!("net growth of {}", Rate::from_bytes_per_sec(rate)),
+        false => "no net growth".to_owned(),
+    };
+    Some(format!("{grows} ({method})"))
+}
+
+/// A cause in words; nothing if it is not known.
+pub fn cause(cause: Cause) -> Option<&'static str> {
+    match cause {
+        Cause::Heap => Some("the program allocates and does not free"),
+        Cause::Retention => Some("the program frees, but its allocator keeps the memory"),
+        Cause::Mapping => Some("growth outside the allocator: mappings, stacks, a runtime"),
+        Cause::Kernel => Some("kernel memory that it has caused"),
+        Cause::Unknown => None,
+    }
 }
 
 fn who(alert: &Alert) -> String {
@@ -138,9 +168,7 @@ fn time_left(alert: &Alert) -> Option<String> {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::alert::Cause;
     use crate::config::Severity;
-    use crate::sample::Source;
 
     /// An alert with every figure set.
     pub fn alert() -> Alert {
@@ -166,6 +194,8 @@ pub(crate) mod tests {
             source: Source::Pages,
             cause: Cause::Unknown,
             bytes: 1 << 30,
+            heap_bytes_per_sec: None,
+            heap_method: None,
             growth_bytes: 118 << 20,
             growth_bytes_per_sec: 140_000.0,
             growth_bytes_per_sec_low: 130_000.0,

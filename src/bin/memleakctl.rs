@@ -7,9 +7,10 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
 use memleakd::bus::Client;
-use memleakd::client::{self, columns};
+use memleakd::client::{self, Listed, Renewal, capture_time, columns};
 use memleakd::daemon::{self, Options};
 use memleakd::program;
+use memleakd::quantity::Span;
 
 /// Shows what memleakd knows about processes that leak memory.
 #[derive(Parser)]
@@ -28,6 +29,12 @@ enum Command {
     Status(Form),
     /// The fastest growing processes, renewed until interrupted.
     Top {
+        /// The processes whose heap is measured: what they allocate and free.
+        #[arg(long)]
+        heap: bool,
+        /// The processes whose kernel memory is measured.
+        #[arg(long, conflicts_with = "heap")]
+        kernel: bool,
         /// At most so many, up to 100.
         #[arg(short = 'n', long, value_name = "COUNT", default_value_t = 20)]
         count: u32,
@@ -43,6 +50,19 @@ enum Command {
     Show {
         /// Its id, as "memleakctl alerts" has it.
         id: String,
+        #[command(flatten)]
+        form: Form,
+    },
+    /// Measure what one process allocates and frees, for a time.
+    ///
+    /// Users other than root may measure their own processes.
+    Capture {
+        /// Its process id.
+        #[arg(long, value_name = "PID")]
+        pid: u32,
+        /// For how long, 1s to 10min.
+        #[arg(long = "for", value_name = "TIME", default_value = "30s", value_parser = capture_time)]
+        time: Span,
         #[command(flatten)]
         form: Form,
     },
@@ -77,13 +97,28 @@ fn run(command: Command, output: &mut impl Write) -> Result<()> {
                 client::status(output, &status)
             }
         }
-        Command::Top { count, once, form } => client::top(
-            output,
-            &Client::connect()?,
+        Command::Top {
+            heap,
+            kernel,
             count,
-            once || form.json,
-            form.json,
-        ),
+            once,
+            form,
+        } => {
+            let listed = match (heap, kernel) {
+                (true, _) => Listed::Heap,
+                (_, true) => Listed::Kernel,
+                _ => Listed::Pages,
+            };
+            let renewal = match (form.json, once) {
+                (true, _) => Renewal::Json,
+                (_, true) => Renewal::Once,
+                _ => Renewal::Always,
+            };
+            client::top(output, &Client::connect()?, listed, count, renewal)
+        }
+        Command::Capture { pid, time, form } => {
+            client::capture(output, &Client::connect()?, pid, time, form.json)
+        }
         Command::Alerts(form) => {
             let alerts = Client::connect()?.alerts()?;
             if form.json {

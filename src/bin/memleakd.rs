@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand, ValueEnum};
+use memleakd::collect::answer_calls;
 use memleakd::daemon::{self, Options};
 use memleakd::sink::{Console, Form};
 use memleakd::{logging, program, replay};
@@ -35,6 +36,9 @@ enum Command {
         /// CSV with the header time_secs,pid,comm,bytes (unit and limit_bytes may follow); - is standard input.
         file: PathBuf,
     },
+    /// Make calls to be counted: how memleakd tries its probes on itself.
+    #[command(hide = true)]
+    SelfTestCalls,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -56,6 +60,7 @@ fn main() -> ExitCode {
     };
     let result = match arguments.command {
         Some(Command::Replay { file }) => replay(&file, &options),
+        Some(Command::SelfTestCalls) => answer_calls().context("making calls"),
         None if arguments.check => check(&options),
         None => {
             logging::start("memleakd");

@@ -4,8 +4,10 @@ use anyhow::{Context, Result, anyhow};
 use zbus::{Connection, connection, fdo, proxy};
 
 use super::dictionary::{Dictionary, from_dictionary};
-use super::{Process, Status};
+use super::{Measured, Process, Status};
 use crate::alert::Alert;
+use crate::collect::Capture;
+use crate::quantity::Span;
 
 /// How long the daemon may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -19,6 +21,9 @@ trait Memleakd1 {
     async fn list_alerts(&self) -> fdo::Result<Vec<Dictionary>>;
     async fn get_alert(&self, id: &str) -> fdo::Result<Dictionary>;
     async fn get_processes(&self, count: u32) -> fdo::Result<Vec<Dictionary>>;
+    async fn get_measured(&self, source: &str, count: u32) -> fdo::Result<Vec<Dictionary>>;
+    async fn start_capture(&self, pid: u32, secs: f64) -> fdo::Result<u64>;
+    async fn get_capture(&self, id: u64) -> fdo::Result<Dictionary>;
     async fn get_status(&self) -> fdo::Result<Dictionary>;
 }
 
@@ -70,12 +75,47 @@ impl Client {
             .collect()
     }
 
+    /// The processes that are measured, or were to be, by a source's name on the bus.
+    pub fn measured(&self, source: &str, count: u32) -> Result<Vec<Measured>> {
+        self.ask(async |daemon| daemon.get_measured(source, count).await)?
+            .into_iter()
+            .map(read)
+            .collect()
+    }
+
+    /// Begins to measure a process for a time. Returns what to ask the result by.
+    pub fn start_capture(&self, pid: u32, time: Span) -> Result<u64> {
+        self.call(async |daemon| daemon.start_capture(pid, time.secs()).await)?
+            .map_err(|error| match error {
+                fdo::Error::AccessDenied(_) => {
+                    anyhow!("process {pid} belongs to another user: try again as root")
+                }
+                error => explain(error),
+            })
+    }
+
+    /// The result of a capture, once; `None` as long as it runs.
+    pub fn captured(&self, id: u64) -> Result<Option<Capture>> {
+        let captured = self.ask(async |daemon| daemon.get_capture(id).await)?;
+        match captured.is_empty() {
+            true => Ok(None),
+            false => read(captured).map(Some),
+        }
+    }
+
     fn ask<T>(&self, call: impl AsyncFnOnce(&Memleakd1Proxy<'_>) -> fdo::Result<T>) -> Result<T> {
+        self.call(call)?.map_err(explain)
+    }
+
+    fn call<T>(
+        &self,
+        call: impl AsyncFnOnce(&Memleakd1Proxy<'_>) -> fdo::Result<T>,
+    ) -> Result<fdo::Result<T>> {
         zbus::block_on(async {
             let daemon = Memleakd1Proxy::new(&self.connection)
                 .await
                 .context("addressing memleakd")?;
-            call(&daemon).await.map_err(explain)
+            Ok(call(&daemon).await)
         })
     }
 }
@@ -95,6 +135,14 @@ fn explain(error: fdo::Error) -> anyhow::Error {
         }
         fdo::Error::UnknownObject(message) => {
             anyhow!("{message}: \"memleakctl alerts\" lists the open ones")
+        }
+        // What the daemon says of what was asked is a sentence.
+        fdo::Error::Failed(message)
+        | fdo::Error::InvalidArgs(message)
+        | fdo::Error::LimitsExceeded(message)
+        | fdo::Error::UnixProcessIdUnknown(message) => anyhow!(message),
+        fdo::Error::UnknownMethod(_) => {
+            anyhow!("memleakd is of another version than this program: restart it")
         }
         fdo::Error::NoReply(_) | fdo::Error::Timeout(_) => {
             anyhow!("memleakd does not answer: see \"systemctl status memleakd\"")

@@ -12,7 +12,7 @@ pub type Dictionary = HashMap<String, OwnedVariant>;
 
 /// Makes a dictionary of anything with named fields. What is unknown (null) is left out.
 ///
-/// Whole numbers are `t`, others `d`, texts `s`, lists of texts `as`, nested things `a{sv}`.
+/// Whole numbers are `t`, or `x` below zero, others `d`, texts `s`, lists of texts `as`, nested things `a{sv}`.
 pub fn to_dictionary(thing: &impl Serialize) -> zbus::Result<Dictionary> {
     let Ok(Json::Object(fields)) = serde_json::to_value(thing) else {
         return Err(zbus::Error::Failure(
@@ -46,9 +46,10 @@ fn from_json(json: Json) -> zbus::Result<Option<Variant<'static>>> {
     Ok(Some(match json {
         Json::Null => return Ok(None),
         Json::Bool(truth) => Variant::from(truth),
-        Json::Number(number) => match number.as_u64() {
-            Some(whole) => Variant::from(whole),
-            None => Variant::from(number.as_f64().unwrap_or_default()),
+        Json::Number(number) => match (number.as_u64(), number.as_i64()) {
+            (Some(whole), _) => Variant::from(whole),
+            (None, Some(negative)) => Variant::from(negative),
+            (None, None) => Variant::from(number.as_f64().unwrap_or_default()),
         },
         Json::String(text) => Variant::from(text),
         Json::Array(items) if items.iter().all(Json::is_string) => {
@@ -71,6 +72,7 @@ fn to_json(value: &Variant<'_>) -> Json {
         Variant::Bool(truth) => Json::from(*truth),
         Variant::U32(number) => Json::from(*number),
         Variant::U64(number) => Json::from(*number),
+        Variant::I64(number) => Json::from(*number),
         Variant::F64(number) => Json::from(*number),
         Variant::Str(text) => Json::from(text.as_str()),
         Variant::Variant(inner) => to_json(inner),
@@ -124,6 +126,24 @@ mod tests {
             assert_eq!(to_camel_case(snake), camel);
             assert_eq!(to_snake_case(camel), snake);
         }
+    }
+
+    #[test]
+    fn each_kind_of_number_keeps_its_kind() {
+        let dictionary = to_dictionary(&serde_json::json!({
+            "whole": 7, "negative": i64::MIN, "broken": -0.5, "round": -2.0,
+        }))
+        .expect("a dictionary");
+        for (key, expected) in [
+            ("Whole", OwnedVariant::from(7u64)),
+            ("Negative", OwnedVariant::from(i64::MIN)),
+            ("Broken", OwnedVariant::from(-0.5)),
+            ("Round", OwnedVariant::from(-2.0)),
+        ] {
+            assert_eq!(dictionary[key], expected, "{key}");
+        }
+        let back: Json = from_dictionary(dictionary).expect("JSON");
+        assert_eq!(back["negative"], i64::MIN);
     }
 
     #[test]

@@ -5,9 +5,11 @@ use zbus::message::Header;
 use zbus::object_server::SignalEmitter;
 use zbus::{Connection, connection, fdo, interface};
 
+use super::audience::Audience;
 use super::dictionary::{Dictionary, to_dictionary};
-use super::{NAME, PATH, Shared};
+use super::{NAME, PATH, Shared, capture};
 use crate::alert::{Alert, Change};
+use crate::sample::Source;
 use crate::sink::{Delivery, Sink};
 
 /// How long the bus may take to answer.
@@ -101,37 +103,20 @@ struct Memleakd1 {
 }
 
 impl Memleakd1 {
-    /// Whom the caller may know about: root and the daemon's own user everybody, others themselves.
-    async fn audience(connection: &Connection, header: &Header<'_>) -> fdo::Result<Audience> {
+    /// The user who calls.
+    async fn caller(connection: &Connection, header: &Header<'_>) -> fdo::Result<u32> {
         let sender = header
             .sender()
             .ok_or_else(|| fdo::Error::AccessDenied("who are you?".to_owned()))?;
-        let uid = fdo::DBusProxy::new(connection)
+        fdo::DBusProxy::new(connection)
             .await?
             .get_connection_unix_user(sender.clone().into())
-            .await?;
-        let own = rustix::process::geteuid().as_raw();
-        Ok(if uid == 0 || uid == own {
-            Audience::Everybody
-        } else {
-            Audience::User(uid)
-        })
+            .await
     }
-}
 
-/// Whose processes a caller may know about.
-#[derive(Clone, Copy)]
-enum Audience {
-    Everybody,
-    User(u32),
-}
-
-impl Audience {
-    fn may_see(self, uid: u32) -> bool {
-        match self {
-            Self::Everybody => true,
-            Self::User(own) => own == uid,
-        }
+    /// Whom the caller may know about.
+    async fn audience(connection: &Connection, header: &Header<'_>) -> fdo::Result<Audience> {
+        Ok(Audience::of(Self::caller(connection, header).await?))
     }
 }
 
@@ -192,6 +177,61 @@ impl Memleakd1 {
         Ok(seen.map(to_dictionary).collect::<zbus::Result<_>>()?)
     }
 
+    /// The processes that are measured by probes, or were to be: `source` is "heap" or "kernel".
+    /// The fastest growing come first, at most `count` and not more than a hundred. Kernel memory is
+    /// measured from the next scan on if root asks for it, until that is half a minute ago.
+    #[zbus(out_args("measured"))]
+    async fn get_measured(
+        &self,
+        source: &str,
+        count: u32,
+        #[zbus(connection)] connection: &Connection,
+        #[zbus(header)] header: Header<'_>,
+    ) -> fdo::Result<Vec<Dictionary>> {
+        let source = probed(source)?;
+        let audience = Self::audience(connection, &header).await?;
+        // It costs the whole host a little, so that it is not for everybody to begin.
+        if source == Source::Kernel && matches!(audience, Audience::Everybody) {
+            self.shared.ask_for_kernel();
+        }
+        let measured = self.shared.lock().measured.clone();
+        let seen = measured
+            .iter()
+            .filter(|measured| measured.source == source && audience.may_see(measured.uid))
+            .take(count.min(100) as usize);
+        Ok(seen.map(to_dictionary).collect::<zbus::Result<_>>()?)
+    }
+
+    /// Begins to measure the heap of a process for 1 to 600 seconds. GetCapture has the result. A
+    /// capture that nobody asks after for 20 seconds is over.
+    #[zbus(out_args("id"))]
+    async fn start_capture(
+        &self,
+        pid: u32,
+        secs: f64,
+        #[zbus(connection)] connection: &Connection,
+        #[zbus(header)] header: Header<'_>,
+    ) -> fdo::Result<u64> {
+        let uid = Self::caller(connection, &header).await?;
+        capture::start(&self.shared.prober, uid, pid, secs)
+    }
+
+    /// The result of a capture that the same user began, once; nothing as long as it runs.
+    #[zbus(out_args("capture"))]
+    async fn get_capture(
+        &self,
+        id: u64,
+        #[zbus(connection)] connection: &Connection,
+        #[zbus(header)] header: Header<'_>,
+    ) -> fdo::Result<Dictionary> {
+        let uid = Self::caller(connection, &header).await?;
+        match self.shared.prober.captured(id, uid) {
+            None => Ok(Dictionary::new()),
+            Some(Ok(captured)) => Ok(to_dictionary(&captured)?),
+            Some(Err(why)) => Err(fdo::Error::Failed(why)),
+        }
+    }
+
     /// Figures of the daemon.
     #[zbus(out_args("status"))]
     fn get_status(&self) -> fdo::Result<Dictionary> {
@@ -246,4 +286,36 @@ impl Memleakd1 {
         id: &str,
         severity: &str,
     ) -> zbus::Result<()>;
+}
+
+/// The source that a caller names, if it is one that is measured by probes.
+fn probed(name: &str) -> fdo::Result<Source> {
+    match name {
+        "heap" => Ok(Source::Heap),
+        "kernel" => Ok(Source::Kernel),
+        "pages" => Err(fdo::Error::InvalidArgs(
+            "pages are not measured by probes: GetProcesses has them".to_owned(),
+        )),
+        _ => Err(fdo::Error::InvalidArgs(
+            "the source is none that is measured: say \"heap\" or \"kernel\"".to_owned(),
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_probes_measure_is_a_source_of_theirs() {
+        for (name, source) in [
+            ("heap", Some(Source::Heap)),
+            ("kernel", Some(Source::Kernel)),
+            ("pages", None),
+            ("", None),
+            ("Heap", None),
+        ] {
+            assert_eq!(probed(name).ok(), source, "{name}");
+        }
+    }
 }

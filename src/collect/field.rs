@@ -38,9 +38,23 @@ pub(super) fn soft_limit(text: &[u8], name: &str) -> Option<u64> {
 /// Field 2 is the name in parentheses and may itself have parentheses, blanks and newlines, so
 /// that only what is behind the last parenthesis can be counted.
 pub(super) fn start_time_ticks(stat: &[u8]) -> Option<u64> {
+    stat_field(stat, 22)
+}
+
+/// Fields 14 and 15 of `/proc/PID/stat`: ticks in user and in kernel mode, in all.
+pub(super) fn cpu_ticks(stat: &[u8]) -> Option<u64> {
+    stat_field(stat, 14)?.checked_add(stat_field(stat, 15)?)
+}
+
+/// Field 28 of `/proc/PID/stat`: where the stack began when the program was started.
+pub(super) fn stack_start(stat: &[u8]) -> Option<u64> {
+    stat_field(stat, 28)
+}
+
+fn stat_field(stat: &[u8], number: usize) -> Option<u64> {
     const FIRST_BEHIND_NAME: usize = 3;
     let end = stat.iter().rposition(|byte| *byte == b')')?;
-    parse(words(&stat[end + 1..]).nth(22 - FIRST_BEHIND_NAME)?)
+    parse(words(&stat[end + 1..]).nth(number - FIRST_BEHIND_NAME)?)
 }
 
 /// The lines of a file, without their ends.

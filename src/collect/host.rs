@@ -5,6 +5,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
@@ -35,6 +36,46 @@ impl Host {
             let message = format!("/proc/{pid}/stat has no start time");
             io::Error::new(io::ErrorKind::InvalidData, message)
         })
+    }
+
+    /// The user whom the kernel lets look into a process: its own, or root if it has had rights
+    /// that its user has not.
+    pub fn owner(&self, pid: u32) -> io::Result<u32> {
+        let directory = self.root.join("proc").join(pid.to_string());
+        Ok(fs::metadata(directory)?.uid())
+    }
+
+    /// The process that a thread is one of; a process's own number is that of its first thread.
+    pub fn leader(&self, pid: u32) -> io::Result<u32> {
+        let status = self.read_of_process(pid, "status")?;
+        let leader = field::keyed(&status, "Tgid:").and_then(|leader| leader.try_into().ok());
+        leader.ok_or_else(|| {
+            let message = format!("/proc/{pid}/status has no Tgid");
+            io::Error::new(io::ErrorKind::InvalidData, message)
+        })
+    }
+
+    /// CPU time that a process has used, in user and kernel mode, in seconds.
+    pub fn cpu_secs(&self, pid: u32) -> io::Result<f64> {
+        let stat = self.read_of_process(pid, "stat")?;
+        // In clock ticks, a hundred a second.
+        let ticks = field::cpu_ticks(&stat).ok_or_else(|| {
+            let message = format!("/proc/{pid}/stat has no CPU time");
+            io::Error::new(io::ErrorKind::InvalidData, message)
+        })?;
+        Ok(ticks as f64 / 100.0)
+    }
+
+    /// The executable of a process, as it may be compared, not opened.
+    fn exe_of(&self, pid: u32) -> io::Result<PathBuf> {
+        self.read_link_of_process(pid, "exe")
+    }
+
+    /// What tells the program that a process runs from one that it runs later, be it the same
+    /// executable: that, and the address of its stack, which is another at each start.
+    pub(super) fn program_of(&self, pid: u32) -> io::Result<(PathBuf, Option<u64>)> {
+        let stat = self.read_of_process(pid, "stat")?;
+        Ok((self.exe_of(pid)?, field::stack_start(&stat)))
     }
 
     /// Reads a file of `/proc/PID`. A process that has ended is `NotFound`, however it shows.

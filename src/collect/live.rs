@@ -1,30 +1,93 @@
+mod heap;
+mod kernel;
+
+pub use kernel::KernelReading;
+
+use std::collections::BTreeMap;
 use std::io;
 
 use anyhow::Result;
 
-use super::{Collector, Facts, Headroom, Host, Scan};
-use crate::sample::Sample;
+use super::{Collector, Facts, Headroom, HeapReading, Host, Prober, Scan};
+use crate::sample::{ProcessId, Sample, Source};
+use heap::MeasuredHeap;
+use kernel::KernelWatch;
 
 /// This machine.
 #[derive(Debug)]
 pub struct Live {
     scan: Scan,
     host: Host,
+    prober: Prober,
+    /// What the prober says, of this round.
+    heaps: BTreeMap<ProcessId, MeasuredHeap>,
+    kernel: KernelWatch,
 }
 
 impl Live {
     /// Loads the scan. The error says what this kernel or process lacks.
-    pub fn load() -> Result<Self> {
+    pub fn load(prober: Prober) -> Result<Self> {
         Ok(Self {
             scan: Scan::load()?,
             host: Host::new("/"),
+            prober,
+            heaps: BTreeMap::new(),
+            kernel: KernelWatch::new(),
         })
+    }
+
+    /// Starts or stops measuring kernel memory. An error is one of starting.
+    pub fn measure_kernel(&mut self, is_wanted: bool) -> Result<()> {
+        self.kernel.run(is_wanted)
+    }
+
+    /// What is known of the kernel memory of each process, if that is measured.
+    pub fn kernel_readings(&self) -> Vec<KernelReading> {
+        self.kernel.readings()
+    }
+
+    /// Memory that the kernel uses for itself, by its own account.
+    pub fn kernel_bytes(&self) -> io::Result<u64> {
+        self.host.kernel_bytes()
+    }
+
+    fn take_readings(&mut self) {
+        let mut before = std::mem::take(&mut self.heaps);
+        for reading in self.prober.readings() {
+            let process = reading.process;
+            let heap = match before.remove(&process) {
+                Some(heap) => heap.renewed(reading),
+                None => MeasuredHeap::new(reading),
+            };
+            self.heaps.insert(process, heap);
+        }
     }
 }
 
 impl Collector for Live {
-    fn scan(&mut self, each: &mut dyn FnMut(Sample)) -> Result<()> {
-        self.scan.read(each)
+    fn scan(&mut self, source: Source, each: &mut dyn FnMut(Sample)) -> Result<()> {
+        match source {
+            Source::Pages => {
+                self.take_readings();
+                self.kernel.begin(&self.host);
+                let (heaps, kernel) = (&mut self.heaps, &mut self.kernel);
+                self.scan.read(&mut |sample| {
+                    kernel.take(&sample);
+                    if let Some(heap) = heaps.get_mut(&sample.process) {
+                        heap.take(sample);
+                    }
+                    each(sample);
+                })
+            }
+            Source::Heap => {
+                self.heaps
+                    .values()
+                    .filter_map(MeasuredHeap::sample)
+                    .for_each(each);
+                Ok(())
+            }
+            Source::Kernel => self.kernel.scan(each),
+        }
     }
 
     fn facts(&mut self, sample: &Sample) -> io::Result<Facts> {
@@ -34,6 +97,23 @@ impl Collector for Live {
     fn headroom(&mut self, sample: &Sample, facts: &Facts) -> Option<Headroom> {
         self.host
             .headroom(facts, sample.virtual_bytes, sample.process.pid)
+    }
+
+    fn kernel_loss(&self) -> Vec<String> {
+        self.kernel.loss()
+    }
+
+    fn heap(&mut self, process: ProcessId, secs: f64) -> Option<HeapReading> {
+        self.heaps.get(&process).map(|heap| heap.lately(secs))
+    }
+
+    fn kernel_gained_bytes(&mut self, secs: f64) -> Option<f64> {
+        self.kernel.host_gained_bytes(&self.host, secs)
+    }
+
+    fn heap_failure(&mut self, process: ProcessId) -> Option<String> {
+        let failure = self.prober.failure_of(process);
+        failure.or_else(|| self.prober.failure())
     }
 
     fn exact_bytes(&mut self, sample: &Sample) -> io::Result<u64> {

@@ -10,8 +10,8 @@ use std::io::{self, Read};
 
 use anyhow::{Result, bail};
 
-use super::{Collector, Facts, Headroom, LimitKind};
-use crate::sample::{Moment, ProcessId, Sample};
+use super::{Collector, Facts, Headroom, HeapReading, LimitKind};
+use crate::sample::{Moment, ProcessId, Sample, Source};
 use recording::Row;
 
 /// More processes at once are no recording of a machine.
@@ -146,7 +146,10 @@ impl<R: Read> Recorded<R> {
 }
 
 impl<R: Read> Collector for Recorded<R> {
-    fn scan(&mut self, each: &mut dyn FnMut(Sample)) -> Result<()> {
+    fn scan(&mut self, source: Source, each: &mut dyn FnMut(Sample)) -> Result<()> {
+        if source != Source::Pages {
+            return Ok(());
+        }
         for process in self.processes.values() {
             each(Sample {
                 process: ProcessId {
@@ -185,6 +188,14 @@ impl<R: Read> Collector for Recorded<R> {
             limit_bytes,
             headroom_bytes,
         })
+    }
+
+    fn heap(&mut self, _: ProcessId, _: f64) -> Option<HeapReading> {
+        None
+    }
+
+    fn kernel_gained_bytes(&mut self, _: f64) -> Option<f64> {
+        None
     }
 
     fn exact_bytes(&mut self, sample: &Sample) -> io::Result<u64> {

@@ -169,6 +169,12 @@ impl Default for Rules {
 }
 
 impl Rules {
+    /// Whether any rule asks for a source to be measured.
+    pub fn measure(&self, source: Source) -> bool {
+        let mut rules = self.active();
+        rules.any(|(_, rule)| rule.source == source && !rule.ignore)
+    }
+
     /// The most specific enabled rule for a process and source, or none if that one says `ignore`.
     ///
     /// More kinds of match win, then longer patterns, then the later name.

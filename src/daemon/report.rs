@@ -1,14 +1,13 @@
 //! What the daemon says of itself: on the bus, to the service manager, in the log.
 
-use tracing::warn;
-
 use super::{Daemon, clock};
-use crate::bus::{Process, Snapshot, Status};
+use crate::bus::{Measured, Process, Snapshot, Status};
+use crate::collect::KernelReading;
 use crate::quantity::count;
-use crate::sample::Source;
+use crate::sample::{ProcessId, Source};
 
-/// Processes that the bus can be asked for.
-const MAX_GROWERS: usize = 100;
+/// Processes that the bus can be asked for, of each kind.
+const MAX_LISTED: usize = 100;
 
 impl Daemon {
     /// Renews what the bus may be asked for.
@@ -16,20 +15,51 @@ impl Daemon {
         if !self.config.dbus.enabled {
             return;
         }
-        let growers = self.watch.growers(MAX_GROWERS);
+        let growers = self.pages().growers(MAX_LISTED);
         self.shared.publish(Snapshot {
             status,
             alerts: self.state.book.standing(),
             processes: growers.into_iter().map(Process::from).collect(),
+            measured: [self.heaps(), self.kernel_memories()].concat(),
         });
+    }
+
+    /// The processes whose heap is measured, and those of which that failed.
+    fn heaps(&self) -> Vec<Measured> {
+        let readings = self.prober.readings();
+        let failure = self.prober.failure();
+        let heap = |process: &ProcessId| {
+            let (sample, facts) = self.pages().find(*process)?;
+            let reading = readings.iter().find(|reading| reading.process == *process);
+            let why = || {
+                let of_process = self.prober.failure_of(*process).or(failure.clone());
+                of_process.unwrap_or_else(|| "its probes are not in yet".to_owned())
+            };
+            Some(match reading {
+                Some(reading) => Measured::heap(sample, facts, reading),
+                None => Measured::failed(Source::Heap, sample, facts, why()),
+            })
+        };
+        fastest(self.chosen.iter().filter_map(heap).collect())
+    }
+
+    /// The processes whose kernel memory is measured.
+    fn kernel_memories(&self) -> Vec<Measured> {
+        let memory = |reading: KernelReading| {
+            let (_, facts) = self.pages().find(reading.sample.process)?;
+            Some(Measured::kernel(&reading, facts))
+        };
+        let readings = self.collector.kernel_readings();
+        fastest(readings.into_iter().filter_map(memory).collect())
     }
 
     /// Figures of the last round.
     pub(super) fn status(&self) -> Status {
         Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            processes: self.watch.n_processes(),
-            suspects: self.watch.n_suspects(&clock::now()),
+            processes: self.pages().n_processes(),
+            suspects: self.pages().n_suspects(&clock::now()),
+            measured: self.prober.n_measured(),
             alerts: self.state.book.n_open(),
             critical: self.state.book.n_critical(),
             held_back: self.state.book.n_held(),
@@ -39,21 +69,16 @@ impl Daemon {
             round_secs: self.round_secs,
         }
     }
+}
 
-    /// Says which rules have no effect.
-    pub(super) fn warn_of_idle_rules(&self) {
-        for (name, rule) in self
-            .config
-            .rule
-            .active()
-            .filter(|(_, rule)| rule.source != Source::Pages)
-        {
-            warn!(
-                "rule {name}: source {:?} is not collected by this version, so the rule never fires",
-                rule.source
-            );
-        }
-    }
+/// The fastest growing first, and last those that are not measured.
+fn fastest(mut measured: Vec<Measured>) -> Vec<Measured> {
+    measured.sort_by(|a, b| {
+        let by_growth = b.growth_bytes_per_sec.total_cmp(&a.growth_bytes_per_sec);
+        b.is_measured().cmp(&a.is_measured()).then(by_growth)
+    });
+    measured.truncate(MAX_LISTED);
+    measured
 }
 
 /// One line for `systemctl status`.

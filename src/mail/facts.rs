@@ -4,7 +4,8 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
 use super::text::{clean, shorten};
-use crate::alert::{Alert, Cause, Change, Reason};
+use crate::alert::message::cause;
+use crate::alert::{Alert, Change, Reason};
 use crate::quantity::{Bytes, Rate, Span};
 
 /// Times as the reader's own clock shows them.
@@ -126,16 +127,6 @@ fn limit(alert: &Alert, clock: &Clock<'_>) -> Vec<(&'static str, String)> {
         facts.push(("Time left", format!("{left}{}", at.unwrap_or_default())));
     }
     facts
-}
-
-fn cause(cause: Cause) -> Option<&'static str> {
-    match cause {
-        Cause::Heap => Some("the program allocates and does not free"),
-        Cause::Retention => Some("the program frees, but its allocator keeps the memory"),
-        Cause::Mapping => Some("growth outside the allocator: mappings, stacks, a runtime"),
-        Cause::Kernel => Some("kernel memory that it has caused"),
-        Cause::Unknown => None,
-    }
 }
 
 /// A time as people read it. What is beyond ten thousand years is shown as that.

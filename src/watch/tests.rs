@@ -4,7 +4,7 @@ use std::io;
 use jiff::Timestamp;
 
 use super::*;
-use crate::collect::{Headroom, LimitKind};
+use crate::collect::{Headroom, HeapReading, LimitKind};
 use crate::config::Severity;
 use crate::sample::Comm;
 
@@ -17,6 +17,7 @@ struct Host {
     headroom_bytes: Option<u64>,
     exact: Option<io::ErrorKind>,
     exact_bytes: Option<u64>,
+    heap: Option<HeapReading>,
     asked: Vec<&'static str>,
 }
 
@@ -43,7 +44,7 @@ impl Host {
 }
 
 impl Collector for Host {
-    fn scan(&mut self, each: &mut dyn FnMut(Sample)) -> Result<()> {
+    fn scan(&mut self, _: Source, each: &mut dyn FnMut(Sample)) -> Result<()> {
         self.samples.values().copied().for_each(each);
         Ok(())
     }
@@ -66,6 +67,14 @@ impl Collector for Host {
         })
     }
 
+    fn heap(&mut self, _: ProcessId, _: f64) -> Option<HeapReading> {
+        self.heap.clone()
+    }
+
+    fn kernel_gained_bytes(&mut self, _: f64) -> Option<f64> {
+        None
+    }
+
     fn exact_bytes(&mut self, sample: &Sample) -> io::Result<u64> {
         self.asked.push("exact");
         match self.exact {
@@ -84,7 +93,7 @@ fn leak_of(
     name_at: impl Fn(u32) -> String,
 ) -> Option<(u32, Leak)> {
     let config: Config = toml::from_str(config).expect("a configuration");
-    let mut watch = Watch::new(&config, 5.0);
+    let mut watch = Watch::new(&config, Source::Pages, 5.0);
     (0..1440u32).find_map(|step| {
         let secs = f64::from(step) * 5.0;
         host.has(
@@ -187,7 +196,7 @@ fn a_process_cannot_hide_by_changing_its_name() {
 #[test]
 fn facts_of_many_are_read_in_several_rounds() {
     let config = Config::default();
-    let mut watch = Watch::new(&config, 5.0);
+    let mut watch = Watch::new(&config, Source::Pages, 5.0);
     let mut host = Host::default();
     for step in 0..10u32 {
         for pid in 0..100 {

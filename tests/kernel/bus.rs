@@ -11,14 +11,14 @@ use tempfile::TempDir;
 use crate::stage::{Daemon, Running, SOON, first_line, program};
 
 /// A system bus of the test's own, with the policy that is shipped.
-struct Bus {
+pub struct Bus {
     _running: Running,
     directory: TempDir,
-    address: String,
+    pub address: String,
 }
 
 impl Bus {
-    fn start() -> Self {
+    pub fn start() -> Self {
         let directory = TempDir::new().expect("a directory");
         // Other users are to come in.
         fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755))
@@ -55,14 +55,14 @@ impl Bus {
         }
     }
 
-    fn daemon(&self) -> Daemon {
+    pub fn daemon(&self) -> Daemon {
         Daemon::start("[dbus]\nenabled = true\n", |command| {
             command.env("DBUS_SYSTEM_BUS_ADDRESS", &self.address);
         })
     }
 
     /// Runs the client, as root or as another user, and returns its status and what it said.
-    fn ctl(&self, user: Option<&str>, arguments: &[&str]) -> (Option<i32>, String, String) {
+    pub fn ctl(&self, user: Option<&str>, arguments: &[&str]) -> (Option<i32>, String, String) {
         let path = self.directory.path().join("memleakctl");
         if !path.exists() {
             fs::copy(env!("CARGO_BIN_EXE_memleakctl"), &path).expect("a copy");
@@ -90,7 +90,7 @@ impl Bus {
         )
     }
 
-    fn json(&self, user: Option<&str>, arguments: &[&str]) -> Value {
+    pub fn json(&self, user: Option<&str>, arguments: &[&str]) -> Value {
         let (code, output, error) = self.ctl(user, arguments);
         assert_eq!((code, error.as_str()), (Some(0), ""), "{arguments:?}");
         serde_json::from_str(&output).expect("JSON")
@@ -264,6 +264,8 @@ fn without_a_daemon_the_client_says_so() {
         &["alerts"],
         &["top", "--once"],
         &["show", "x"],
+        &["top", "--heap", "--once"],
+        &["capture", "--pid", "1"],
     ] {
         let (code, output, error) = bus.ctl(None, command);
         assert_eq!((code, output.as_str()), (Some(1), ""));

@@ -6,6 +6,8 @@
 
 mod allocator;
 mod bus;
+mod capture;
+mod heap;
 mod kernel_memory;
 mod life;
 mod privilege;

@@ -21,7 +21,7 @@ const HOUR: f64 = 3600.0;
 const INTERVAL: f64 = 5.0;
 
 /// What the public contract says of an alert as JSON, and what a replay adds.
-const KEYS: [&str; 31] = [
+const KEYS: [&str; 33] = [
     "change",
     "id",
     "time",
@@ -45,6 +45,8 @@ const KEYS: [&str; 31] = [
     "growth_bytes",
     "growth_bytes_per_sec",
     "growth_bytes_per_sec_low",
+    "heap_bytes_per_sec",
+    "heap_method",
     "since",
     "limit_bytes",
     "limit_kind",

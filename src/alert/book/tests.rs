@@ -9,6 +9,7 @@ use crate::config::Severity;
 use crate::detect::{Growth, Lane};
 use crate::quantity::Span;
 use crate::sample::{Comm, Sample};
+use crate::watch::Sizes;
 
 const MIB: u64 = 1 << 20;
 
@@ -54,11 +55,13 @@ impl Scene {
         }
         let rule = self.rule;
         let sizes = self.sizes.borrow();
-        let pulse = |process| {
+        let pulse = |_, process| {
             let bytes = *sizes.get(&process)?;
             Some(Pulse {
-                bytes,
-                floor_bytes: bytes,
+                sizes: Some(Sizes {
+                    bytes,
+                    floor_bytes: bytes,
+                }),
                 rule: Some(rule),
             })
         };
@@ -112,6 +115,9 @@ fn leak(pid: u32, unit: &str) -> Leak {
             unit: Some(unit.to_owned()),
             ..Facts::default()
         },
+        source: Source::Pages,
+        cause: Cause::Unknown,
+        heap: None,
         rule: "default".to_owned(),
         growth: Growth {
             lane: Lane::Slow,
@@ -137,6 +143,22 @@ fn critical(leak: Leak) -> Leak {
         headroom: Some(headroom),
         ..leak
     }
+}
+
+#[test]
+fn a_cause_that_gets_known_is_said_once() {
+    let mut scene = Scene::new();
+    let because = |cause| Leak {
+        cause,
+        ..leak(1, "a")
+    };
+    assert_eq!(scene.round(5.0, vec![leak(1, "a")]), ["raised 1"]);
+    assert_eq!(scene.round(5.0, vec![because(Cause::Heap)]), ["updated 1"]);
+    assert_eq!(scene.round(5.0, vec![because(Cause::Heap)]), [""; 0]);
+    // What is in doubt again, or another opinion, is no news; the figures are kept up to date.
+    assert_eq!(scene.round(5.0, vec![leak(1, "a")]), [""; 0]);
+    assert_eq!(scene.round(5.0, vec![because(Cause::Mapping)]), [""; 0]);
+    assert_eq!(scene.book.standing()[0].cause, Cause::Mapping);
 }
 
 #[test]

@@ -1,0 +1,166 @@
+use std::io::{IsTerminal, Write, stderr};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+use super::{figure, json, signed};
+use crate::bus::{CAPTURE_SECS, Client};
+use crate::collect::Capture;
+use crate::quantity::{Bytes, Span, count};
+
+/// How often the daemon is asked whether a capture is over.
+const POLL: Duration = Duration::from_millis(250);
+/// Probes may take so long to come in and go out, beyond the time that was asked for.
+const GRACE: Duration = Duration::from_secs(60);
+/// To the beginning of the line above.
+const UP: &str = "\u{1b}[A\r";
+
+/// The time of a capture, from the command line.
+pub fn capture_time(text: &str) -> Result<Span, String> {
+    let time: Span = text.parse().map_err(|error| format!("{error}"))?;
+    match CAPTURE_SECS.contains(&time.secs()) {
+        true => Ok(time),
+        false => Err(format!(
+            "{text:?} is out of range: write {:#} to {:#}",
+            Span::from_secs_f64(*CAPTURE_SECS.start()),
+            Span::from_secs_f64(*CAPTURE_SECS.end()),
+        )),
+    }
+}
+
+/// Has a process measured for a time, and prints what it has allocated and freed.
+pub fn capture(
+    output: &mut impl Write,
+    client: &Client,
+    pid: u32,
+    time: Span,
+    as_json: bool,
+) -> Result<()> {
+    let id = client.start_capture(pid, time)?;
+    let capture = wait(client, id, pid, time)?;
+    match as_json {
+        true => json(output, &capture),
+        false => output
+            .write_all(text(&capture).as_bytes())
+            .context("writing"),
+    }
+}
+
+/// Waits for the result. Who waits at a terminal is told for how long.
+fn wait(client: &Client, id: u64, pid: u32, time: Span) -> Result<Capture> {
+    let started = Instant::now();
+    let is_terminal = stderr().is_terminal();
+    let mut again = "";
+    let captured = loop {
+        let past = started.elapsed();
+        if is_terminal {
+            let left = time.duration().saturating_sub(past).as_secs_f64().ceil();
+            let left = Span::from_secs_f64(left);
+            // In a line of its own, so that the prompt after Ctrl-C has one as well. What cannot
+            // be written here is missed by nobody.
+            let _ = writeln!(
+                stderr(),
+                "{again}measuring process {pid}, {left} left (Ctrl-C ends it)\u{1b}[K"
+            );
+            again = UP;
+        }
+        match client.captured(id) {
+            Ok(None) if past < time.duration() + GRACE => thread::sleep(POLL),
+            Ok(None) => break Ok(None),
+            done => break done,
+        }
+    };
+    if is_terminal {
+        // As above.
+        let _ = write!(stderr(), "{UP}\u{1b}[K");
+    }
+    match captured? {
+        Some(capture) => Ok(capture),
+        None => bail!("memleakd does not end the capture: see \"journalctl -u memleakd\""),
+    }
+}
+
+fn text(capture: &Capture) -> String {
+    let secs = capture.secs.max(1e-3);
+    let span = Span::from_secs_f64(capture.secs);
+    let mut text = format!("process {}, measured for {span}\n", capture.pid);
+    text += &figure("allocated", Bytes(capture.allocated_bytes));
+    text += &figure("freed", Bytes(capture.freed_bytes));
+    let rate = signed::rate(capture.net_bytes as f64 / secs);
+    let net = signed::size(capture.net_bytes);
+    text += &figure("net", format!("{net}, {rate}"));
+    let calls = count(capture.calls as usize, "call", "calls");
+    let calls_per_sec = capture.calls as f64 / secs;
+    text += &figure("calls", format!("{calls}, {calls_per_sec:.0} a second"));
+    if capture.lost > 0 {
+        let lost = count(capture.lost as usize, "call", "calls");
+        text += &figure("lost", format!("{lost} whose bytes could not be told"));
+    }
+    text += &figure("method", &capture.method);
+    let cost = Span::from_secs_f64(capture.cost_secs);
+    let share = capture.cost_secs / secs * 100.0;
+    text += &figure(
+        "cost",
+        format!("{cost} of its CPU time, {share:.1}% of a CPU"),
+    );
+    for unseen in &capture.loss {
+        text += &figure("not seen", unseen);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_read_or_refused_in_one_sentence() {
+        for (text, expected) in [
+            ("30s", Ok("30s")),
+            ("1s", Ok("1s")),
+            ("10min", Ok("10min")),
+            ("1.5s", Ok("1s500ms")),
+            ("0s", Err("\"0s\" is out of range: write 1s to 10min")),
+            ("11min", Err("\"11min\" is out of range: write 1s to 10min")),
+            (
+                "30",
+                Err(
+                    "\"30\" is not a time: write numbers with units (ms, s, min, h, d), such as \"10min\"",
+                ),
+            ),
+        ] {
+            let read = capture_time(text).map(|span| format!("{span:#}"));
+            assert_eq!(read, expected.map(str::to_owned).map_err(str::to_owned));
+        }
+    }
+
+    #[test]
+    fn what_shrinks_and_what_was_lost_is_said() {
+        let capture = Capture {
+            pid: 7,
+            secs: 2.0,
+            method: "glibc, by chunk headers".to_owned(),
+            allocated_bytes: 1 << 20,
+            freed_bytes: 3 << 20,
+            net_bytes: -(2 << 20),
+            calls: 3000,
+            lost: 1,
+            cost_secs: 0.003,
+            sites: Vec::new(),
+            loss: vec!["what came after 2 s, as the process ended".to_owned()],
+        };
+        assert_eq!(
+            text(&capture),
+            "process 7, measured for 2 s\n\
+             allocated    1 MiB\n\
+             freed        3 MiB\n\
+             net          -2 MiB, -60 MiB/min\n\
+             calls        3000 calls, 1500 a second\n\
+             lost         1 call whose bytes could not be told\n\
+             method       glibc, by chunk headers\n\
+             cost         3 ms of its CPU time, 0.1% of a CPU\n\
+             not seen     what came after 2 s, as the process ended\n"
+        );
+    }
+}

@@ -1,0 +1,472 @@
+//! Drives the BPF programs that sit on allocators: the one place of the heap that knows libbpf.
+#![allow(unsafe_code)]
+
+use std::fmt;
+use std::mem::MaybeUninit;
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use libbpf_rs::skel::{OpenSkel, SkelBuilder};
+use libbpf_rs::{
+    Link, MapCore, MapFlags, MapHandle, MapMut, OpenObject, ProgramMut, UprobeMultiOpts, UprobeOpts,
+};
+
+use super::release::Release;
+use crate::collect::allocator::{Allocator, Cost, Function, Method, Probe};
+use crate::collect::table::{self, After};
+
+#[allow(
+    missing_debug_implementations,
+    missing_docs,
+    unused_qualifications,
+    clippy::all,
+    clippy::undocumented_unsafe_blocks,
+    clippy::unwrap_used,
+    clippy::uninlined_format_args
+)]
+mod skeleton {
+    include!(concat!(env!("OUT_DIR"), "/heap.skel.rs"));
+}
+
+use skeleton::types::{call_key, heap_slot, heap_totals, object, object_key, pending};
+use skeleton::{HeapSkel, HeapSkelBuilder};
+
+/// Processes that can be measured at a time: `HEAP_SLOTS` of bpf/heap.h.
+pub(super) const N_SLOTS: u32 = 64;
+
+// SAFETY: all are plain data: integers without padding between them (checked below), of
+// which each pattern of bytes is a value.
+unsafe impl plain::Plain for heap_totals {}
+// SAFETY: as above.
+unsafe impl plain::Plain for heap_slot {}
+// SAFETY: as above.
+unsafe impl plain::Plain for object_key {}
+// SAFETY: as above.
+unsafe impl plain::Plain for call_key {}
+// SAFETY: as above.
+unsafe impl plain::Plain for object {}
+// SAFETY: as above.
+unsafe impl plain::Plain for pending {}
+
+const _: () = assert!(size_of::<heap_totals>() == 13 * 8);
+const _: () = assert!(size_of::<heap_slot>() == 10 * 8);
+const _: () = assert!(size_of::<object_key>() == 2 * 8);
+const _: () = assert!(size_of::<call_key>() == 2 * 4);
+const _: () = assert!(size_of::<object>() == 8);
+const _: () = assert!(size_of::<pending>() == 5 * 8);
+
+/// The programs, loaded into the kernel, and their maps.
+pub(super) struct Probes {
+    skeleton: HeapSkel<'static>,
+    way: Way,
+    may_return: bool,
+}
+
+/// How probes are attached, which depends on the kernel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    /// One link, in which each call decides whether its return is seen.
+    Session,
+    /// One link for many places, another one for returns.
+    Multi,
+    /// A perf event for each place.
+    Single,
+}
+
+/// What a slot's process has done since the programs were loaded, with the process before it in
+/// that slot: only differences mean anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Totals {
+    pub allocated_bytes: u64,
+    pub freed_bytes: u64,
+    pub allocations: u64,
+    pub frees: u64,
+    pub mapped_bytes: u64,
+    pub unmapped_bytes: u64,
+    pub hits: u64,
+    pub stepped_hits: u64,
+    pub returns: u64,
+    pub lost_full: u64,
+    pub lost_unreadable: u64,
+    pub unknown_frees: u64,
+    pub sampled: u64,
+}
+
+impl Probes {
+    /// Loads the programs in the best way that the running kernel has.
+    pub fn load() -> Result<Self> {
+        let release = Release::running()?;
+        let may_return = release.may_probe_returns();
+        let mut refusal = None;
+        for way in Way::of(release) {
+            match load(way) {
+                Ok(skeleton) => {
+                    return Ok(Self {
+                        skeleton,
+                        way,
+                        may_return,
+                    });
+                }
+                Err(error) => refusal = Some(error),
+            }
+        }
+        match refusal {
+            Some(error) => Err(error).context("loading the programs that measure the heap"),
+            None => bail!("measuring the heap needs Linux 5.15 or later"),
+        }
+    }
+
+    /// Whether allocations are counted by what they got, not by what they asked for.
+    pub fn is_exact(&self) -> bool {
+        self.way == Way::Session
+    }
+
+    /// Whether calls may be followed to their return.
+    pub fn may_return(&self) -> bool {
+        self.may_return
+    }
+
+    /// Puts probes into one process. What it does with its allocators is counted in a slot from
+    /// now on, until the links are dropped.
+    pub fn attach(&self, slot: u32, pid: u32, allocators: &[Allocator]) -> Result<Vec<Link>> {
+        let pid = i32::try_from(pid).context("a pid is a positive number")?;
+        let mut links = Vec::new();
+        self.describe(slot, allocators)?;
+        for allocator in allocators {
+            ensure!(
+                self.may_return || allocator.method != Method::Map,
+                "{} cannot be measured without return probes, by which this kernel may kill a process that is confined by seccomp",
+                allocator.name
+            );
+            let progs = &self.skeleton.progs;
+            let site = Site {
+                slot,
+                pid,
+                allocator,
+            };
+            match self.way {
+                Way::Session => {
+                    links.extend(site.many(&progs.heap_enter, How::EntryOnly)?);
+                    links.extend(site.many(&progs.heap_session, How::Session)?);
+                }
+                Way::Multi => {
+                    // The return first: an entry without its return would be an allocation lost.
+                    if allocator.method == Method::Map {
+                        links.extend(site.many(&progs.heap_leave, How::Return)?);
+                    }
+                    links.extend(site.many(&progs.heap_enter, How::Entry)?);
+                }
+                Way::Single => {
+                    if allocator.method == Method::Map {
+                        links.extend(site.each(&progs.heap_leave_one, How::Return)?);
+                    }
+                    links.extend(site.each(&progs.heap_enter_one, How::Entry)?);
+                }
+            }
+        }
+        Ok(links)
+    }
+
+    /// Tells the programs where a slot's allocators have their code.
+    fn describe(&self, slot: u32, allocators: &[Allocator]) -> Result<()> {
+        let mut about = heap_slot::default();
+        let places = about.text_starts.iter_mut().zip(&mut about.text_ends);
+        for ((start, end), allocator) in places.zip(allocators) {
+            (*start, *end) = (allocator.text.start, allocator.text.end);
+        }
+        // SAFETY: `heap_slot` has no padding, so all its bytes are initialized.
+        let bytes = unsafe { plain::as_bytes(&about) };
+        self.skeleton
+            .maps
+            .slots
+            .update(&slot.to_ne_bytes(), bytes, MapFlags::ANY)
+            .context("setting up a slot")
+    }
+
+    /// What a slot has counted.
+    pub fn read(&self, slot: u32) -> Result<Totals> {
+        let per_cpu = self
+            .skeleton
+            .maps
+            .totals
+            .lookup_percpu(&slot.to_ne_bytes(), MapFlags::ANY)
+            .context("reading the totals of a slot")?
+            .unwrap_or_default();
+        let mut sum = Totals::default();
+        for bytes in &per_cpu {
+            let mut of_cpu = heap_totals::default();
+            plain::copy_from_bytes(&mut of_cpu, bytes)
+                .map_err(|error| anyhow!("totals are of another size: {error:?}"))?;
+            sum = sum.zip(Totals::from(of_cpu), u64::wrapping_add);
+        }
+        Ok(sum)
+    }
+
+    /// Forgets the pointers of a slot whose links are gone.
+    pub fn clear(&self, slot: u32) -> Result<()> {
+        let maps = &self.skeleton.maps;
+        remove::<object_key, object>(&maps.objects, |key| key.slot == u64::from(slot))?;
+        remove::<call_key, pending>(&maps.calls, |key| key.slot == slot)
+    }
+}
+
+/// Removes what is wanted out of a map that others write to meanwhile.
+fn remove<K, V>(map: &MapMut<'_>, is_wanted: impl Fn(&K) -> bool) -> Result<()>
+where
+    K: plain::Plain + Copy + Default,
+    V: plain::Plain + Copy + Default,
+{
+    let map = MapHandle::try_from(map).context("looking at the table of pointers")?;
+    let mut keys = Vec::new();
+    table::read(&map, After::Keep, &mut |key: &K, _: &V| {
+        if is_wanted(key) {
+            keys.push(*key);
+        }
+    })?;
+    for key in &keys {
+        // SAFETY: the keys have no padding (checked above), so all their bytes are initialized.
+        let key = unsafe { plain::as_bytes(key) };
+        // That it is gone already is as good.
+        let _ = map.delete(key);
+    }
+    Ok(())
+}
+
+impl fmt::Debug for Probes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Probes").field("way", &self.way).finish()
+    }
+}
+
+/// What of a function is seen.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum How {
+    Entry,
+    /// The entries of those of which a return is never seen.
+    EntryOnly,
+    Return,
+    /// Entries, and those returns that the program asks for.
+    Session,
+}
+
+/// Where a process gets probes.
+struct Site<'a> {
+    slot: u32,
+    pid: i32,
+    allocator: &'a Allocator,
+}
+
+impl Site<'_> {
+    /// All places by one link; none if there are none, as in a program that never frees.
+    fn many(&self, program: &ProgramMut<'_>, how: How) -> Result<Option<Link>> {
+        let (offsets, cookies): (Vec<_>, Vec<_>) = self
+            .probes(how)
+            .map(|probe| (probe.offset as usize, self.cookie(probe)))
+            .unzip();
+        if offsets.is_empty() {
+            return Ok(None);
+        }
+        let options = UprobeMultiOpts {
+            offsets,
+            cookies,
+            retprobe: how == How::Return,
+            session: how == How::Session,
+            ..Default::default()
+        };
+        program
+            .attach_uprobe_multi_with_opts(self.pid, &self.allocator.path, "", options)
+            .map(Some)
+            .with_context(|| format!("putting probes into {}", self.allocator.shown_path))
+    }
+
+    /// A link for each place.
+    fn each(&self, program: &ProgramMut<'_>, how: How) -> Result<Vec<Link>> {
+        self.probes(how)
+            .map(|probe| {
+                let options = UprobeOpts {
+                    cookie: self.cookie(probe),
+                    retprobe: how == How::Return,
+                    ..Default::default()
+                };
+                program
+                    .attach_uprobe_with_opts(
+                        self.pid,
+                        &self.allocator.path,
+                        probe.offset as usize,
+                        options,
+                    )
+                    .with_context(|| format!("putting probes into {}", self.allocator.shown_path))
+            })
+            .collect()
+    }
+
+    /// The places of what is to be seen.
+    ///
+    /// What may throw never gets a return probe, as no unwinder passes one. Not by a session
+    /// either: a child that was forked has inherited the probes, and there a session takes every
+    /// return.
+    fn probes(&self, how: How) -> impl Iterator<Item = &Probe> {
+        self.allocator.probes.iter().filter(move |probe| match how {
+            How::Entry => true,
+            How::EntryOnly => !returns(probe.function),
+            How::Return | How::Session => returns(probe.function),
+        })
+    }
+
+    /// `HEAP_COOKIE` of bpf/heap.h.
+    fn cookie(&self, probe: &Probe) -> u64 {
+        let method = match self.allocator.method {
+            Method::Header | Method::Mapping => 0,
+            Method::Map => 1,
+        };
+        let (before, behind) = self.around(probe);
+        let is_stepped = u64::from(probe.cost == Cost::Stepped);
+        behind << 48
+            | before << 32
+            | u64::from(self.slot) << 16
+            | is_stepped << 15
+            | method << 8
+            | id(probe.function)
+    }
+
+    /// How far before a probe the functions of glibc's allocator begin, and how far behind it the
+    /// last of them does. They are neighbours; of other allocators that is not known.
+    fn around(&self, probe: &Probe) -> (u64, u64) {
+        if self.allocator.method != Method::Header {
+            return (0, 0);
+        }
+        let functions = self.allocator.probes.iter().filter(|probe| {
+            let is_mapping = [Function::Mmap, Function::Munmap, Function::Mremap];
+            !is_mapping.contains(&probe.function)
+        });
+        let entries = functions.map(|probe| probe.entry_offset);
+        let first = entries.clone().min().unwrap_or(probe.offset);
+        let last = entries.max().unwrap_or(probe.offset);
+        let distances = (
+            u16::try_from(probe.offset.saturating_sub(first)),
+            u16::try_from(last.saturating_sub(probe.offset)),
+        );
+        match distances {
+            (Ok(before), Ok(behind)) => (before.into(), behind.into()),
+            _ => (0, 0),
+        }
+    }
+}
+
+/// Whether a function's returns may be of interest, and may be probed.
+fn returns(function: Function) -> bool {
+    !matches!(
+        function,
+        Function::New
+            | Function::NewArray
+            | Function::Free
+            | Function::Mmap
+            | Function::Munmap
+            | Function::Mremap
+    )
+}
+
+/// `enum heap_function` of bpf/heap.h.
+fn id(function: Function) -> u64 {
+    match function {
+        Function::Malloc => 0,
+        Function::Calloc => 1,
+        Function::Realloc => 2,
+        Function::Reallocarray => 3,
+        Function::Free => 4,
+        Function::Memalign => 5,
+        Function::PosixMemalign => 6,
+        Function::Pvalloc => 7,
+        Function::Valloc => 8,
+        Function::New => 9,
+        Function::NewArray => 10,
+        Function::Mmap => 11,
+        Function::Munmap => 12,
+        Function::Mremap => 13,
+    }
+}
+
+impl Way {
+    /// What a kernel may have, the best first.
+    fn of(release: Release) -> Vec<Self> {
+        let ways = [
+            (
+                Self::Session,
+                release.has_uprobe_sessions() && release.may_probe_returns(),
+            ),
+            (Self::Multi, release.filters_uprobes_by_process()),
+            (Self::Single, release.has_cookies()),
+        ];
+        ways.into_iter()
+            .filter_map(|(way, has)| has.then_some(way))
+            .collect()
+    }
+}
+
+fn load(way: Way) -> Result<HeapSkel<'static>> {
+    // Loaded once in the life of the program, and kept as long.
+    let object: &'static mut MaybeUninit<OpenObject> = Box::leak(Box::new(MaybeUninit::uninit()));
+    let mut open = HeapSkelBuilder::default().open(object)?;
+    let programs = &mut open.progs;
+    programs.heap_session.set_autoload(way == Way::Session);
+    programs.heap_enter.set_autoload(way != Way::Single);
+    programs.heap_leave.set_autoload(way == Way::Multi);
+    programs.heap_enter_one.set_autoload(way == Way::Single);
+    programs.heap_leave_one.set_autoload(way == Way::Single);
+    Ok(open.load()?)
+}
+
+impl Totals {
+    /// What has been counted since an earlier reading of the same slot.
+    pub fn since(self, earlier: Self) -> Self {
+        self.zip(earlier, u64::wrapping_sub)
+    }
+
+    /// Bytes allocated and not freed.
+    pub fn net_bytes(self) -> i64 {
+        self.allocated_bytes.wrapping_sub(self.freed_bytes) as i64
+    }
+
+    /// Bytes that the program itself has mapped and not unmapped.
+    pub fn mapped_net_bytes(self) -> i64 {
+        self.mapped_bytes.wrapping_sub(self.unmapped_bytes) as i64
+    }
+
+    /// Two readings, figure by figure.
+    pub fn zip(self, other: Self, with: impl Fn(u64, u64) -> u64) -> Self {
+        Self {
+            allocated_bytes: with(self.allocated_bytes, other.allocated_bytes),
+            freed_bytes: with(self.freed_bytes, other.freed_bytes),
+            allocations: with(self.allocations, other.allocations),
+            frees: with(self.frees, other.frees),
+            mapped_bytes: with(self.mapped_bytes, other.mapped_bytes),
+            unmapped_bytes: with(self.unmapped_bytes, other.unmapped_bytes),
+            hits: with(self.hits, other.hits),
+            stepped_hits: with(self.stepped_hits, other.stepped_hits),
+            returns: with(self.returns, other.returns),
+            lost_full: with(self.lost_full, other.lost_full),
+            lost_unreadable: with(self.lost_unreadable, other.lost_unreadable),
+            unknown_frees: with(self.unknown_frees, other.unknown_frees),
+            sampled: with(self.sampled, other.sampled),
+        }
+    }
+}
+
+impl From<heap_totals> for Totals {
+    fn from(totals: heap_totals) -> Self {
+        Self {
+            allocated_bytes: totals.allocated_bytes,
+            freed_bytes: totals.freed_bytes,
+            allocations: totals.allocations,
+            frees: totals.frees,
+            mapped_bytes: totals.mapped_bytes,
+            unmapped_bytes: totals.unmapped_bytes,
+            hits: totals.hits,
+            stepped_hits: totals.stepped_hits,
+            returns: totals.returns,
+            lost_full: totals.lost_full,
+            lost_unreadable: totals.lost_unreadable,
+            unknown_frees: totals.unknown_frees,
+            sampled: totals.sampled,
+        }
+    }
+}
