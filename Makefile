@@ -1,6 +1,6 @@
 # Every target sets up what it needs, on Debian and Ubuntu, and says what it installs.
 
-.PHONY: help build demo test lint bench setup setup-test
+.PHONY: help build demo test lint bench setup setup-bench setup-test
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -20,7 +20,7 @@ lint: setup ## Check formatting and lints
 	cargo clippy --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --document-private-items
 
-bench: setup ## Measure what memleakd costs on this machine, as root
+bench: setup-bench ## Measure what memleakd costs on this machine, and others, as root
 	cargo bench
 
 setup:
@@ -28,3 +28,6 @@ setup:
 
 setup-test:
 	@scripts/setup.sh test
+
+setup-bench:
+	@scripts/setup.sh bench

@@ -1,12 +1,22 @@
 #!/bin/sh
-# Installs what a build (and, with "test", the tests) need from the Debian or Ubuntu archive.
-# Says first what it installs; does nothing if all is there.
+# Installs what a build (with "test" the tests too, with "bench" what they are measured against)
+# needs from the Debian or Ubuntu archive. Says first what it installs; does nothing if all is there.
 set -eu
 
 packages="clang gcc libc6-dev libelf-dev make pkg-config zlib1g-dev"
 if [ "${1:-build}" = test ]; then
-	packages="$packages binutils libgoogle-perftools4 libjemalloc2 libmimalloc2.0 libtcmalloc-minimal4 musl-tools"
+	packages="$packages binutils g++ libgoogle-perftools4 libjemalloc2 libmimalloc2.0 libtcmalloc-minimal4 musl-tools"
 	packages="$packages dbus dbus-bin openssl python3 python3-aiosmtpd util-linux"
+fi
+# Not all of these are in every archive: the bench leaves out what it cannot measure.
+optional=
+unpacked=
+if [ "${1:-build}" = bench ]; then
+	packages="$packages dbus dbus-bin libbpf-dev python3"
+	optional="bpfcc-tools bpftrace heaptrack libgoogle-perftools4 libjemalloc2 libmimalloc2.0"
+	optional="$optional libtcmalloc-minimal4 musl-tools redis-tools sqlite3 wrk"
+	# Installed, it would be a service of this machine.
+	unpacked=nginx
 fi
 
 command -v cargo >/dev/null || {
@@ -18,21 +28,46 @@ command -v dpkg-query >/dev/null || {
 	exit 1
 }
 
+is_installed() {
+	[ "$(dpkg-query -W -f '${Status}' "$1" 2>/dev/null || true)" = "install ok installed" ]
+}
+
 missing=
 for package in $packages; do
 	# dbus-bin is a part of dbus before Debian 12 and Ubuntu 22.10.
 	[ "$package" = dbus-bin ] && command -v dbus-monitor >/dev/null && continue
-	status=$(dpkg-query -W -f '${Status}' "$package" 2>/dev/null || true)
-	[ "$status" = "install ok installed" ] || missing="$missing $package"
+	is_installed "$package" || missing="$missing $package"
 done
-[ -n "$missing" ] || exit 0
+wanted=
+for package in $optional; do
+	is_installed "$package" || wanted="$wanted $package"
+done
+if [ -n "$unpacked" ] && { command -v nginx >/dev/null || [ -e target/bench/usr/sbin/nginx ]; }; then
+	unpacked=
+fi
+[ -n "$missing$wanted$unpacked" ] || exit 0
 
 if [ "$(id -u)" != 0 ]; then
-	echo "setup: packages are missing, run as root: apt-get install$missing" >&2
+	echo "setup: packages are missing, run as root: apt-get install$missing$wanted" >&2
 	exit 1
 fi
-echo "setup: installing from this machine's archive:$missing"
 export DEBIAN_FRONTEND=noninteractive
 apt-get -q update >/dev/null
-# shellcheck disable=SC2086 # a list of words
-apt-get -q -y install --no-install-recommends $missing >/dev/null
+for package in $wanted; do
+	if apt-cache show "$package" >/dev/null 2>&1; then
+		missing="$missing $package"
+	else
+		echo "setup: this machine's archive has no $package"
+	fi
+done
+if [ -n "$missing" ]; then
+	echo "setup: installing from this machine's archive:$missing"
+	# shellcheck disable=SC2086 # a list of words
+	apt-get -q -y install --no-install-recommends $missing >/dev/null
+fi
+if [ -n "$unpacked" ]; then
+	echo "setup: unpacking into target/bench, without installing it: $unpacked"
+	mkdir -p target/bench
+	(cd target/bench && apt-get -q download "$unpacked" >/dev/null 2>&1 && dpkg -x "$unpacked"_*.deb .) ||
+		echo "setup: this machine's archive has no $unpacked"
+fi

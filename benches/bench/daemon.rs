@@ -11,6 +11,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use crate::bus::Bus;
+use crate::measure::cpu_secs_of;
 
 /// A running `memleakd` that watches this machine, but tells nobody. It ends with this.
 pub struct Daemon {
@@ -59,24 +60,9 @@ impl Daemon {
     }
 
     /// CPU time of all its threads so far, in seconds.
-    ///
-    /// Not from `stat`, which counts in hundredths of a second.
     pub fn cpu_secs(&mut self) -> Result<f64> {
         self.must_run()?;
-        let mut nanos = 0;
-        let tasks = self.file("task");
-        for task in fs::read_dir(&tasks).with_context(|| format!("listing {}", tasks.display()))? {
-            let path = task?.path().join("schedstat");
-            let text = fs::read_to_string(&path).with_context(|| {
-                format!("reading {} (CONFIG_SCHED_INFO is needed)", path.display())
-            })?;
-            let running = text
-                .split(' ')
-                .next()
-                .and_then(|nanos| nanos.parse::<u64>().ok());
-            nanos += running.with_context(|| format!("{} has no time", path.display()))?;
-        }
-        Ok(nanos as f64 / 1e9)
+        cpu_secs_of(self.child.id())
     }
 
     /// What it takes of the memory.

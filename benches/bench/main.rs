@@ -3,19 +3,28 @@
 //! `cargo bench` measures everything, `cargo bench -- scan replay` only what is named. The
 //! figures of the daemon and of the scan need what the daemon needs: root, and a kernel with BTF.
 
+mod accuracy;
 mod bus;
+mod churn;
 mod cost;
 mod daemon;
 mod detector;
 mod host;
 mod interrupt;
+mod kernel;
 mod machine;
 mod measure;
 mod memory;
+mod pairs;
+mod probing;
 mod replay;
+mod running;
 mod scan;
 mod sleepers;
+mod slowdown;
 mod table;
+mod workload;
+mod yardstick;
 
 use std::process::ExitCode;
 
@@ -47,6 +56,14 @@ enum Figure {
     Detector,
     /// Speed of a replay.
     Replay,
+    /// Cost of a malloc and free while it is measured, against other tools.
+    Pairs,
+    /// Error of net allocations, by allocator.
+    Accuracy,
+    /// What real programs lose while they are suspected (minutes).
+    Slowdown,
+    /// Cost of an event of kernel memory.
+    Kernel,
 }
 
 fn main() -> ExitCode {
@@ -71,14 +88,14 @@ fn main() -> ExitCode {
 fn measure(figures: &[Figure]) -> Result<(Table, ExitCode)> {
     interrupt::listen()?;
     let machine = Machine::look()?;
-    let cannot_scan = memleakd::collect::Scan::load().err();
+    let no_bpf = memleakd::collect::Scan::load().err();
     let mut table = Table::new(machine.to_string());
     let mut outcome = ExitCode::SUCCESS;
     for figure in Figure::value_variants()
         .iter()
         .filter(|figure| figures.contains(figure))
     {
-        if let Some(error) = cannot_scan.as_ref().filter(|_| figure.needs_scan()) {
+        if let Some(error) = no_bpf.as_ref().filter(|_| figure.needs_bpf()) {
             table.leave_out(figure.title(), error);
             continue;
         }
@@ -93,8 +110,8 @@ fn measure(figures: &[Figure]) -> Result<(Table, ExitCode)> {
 }
 
 impl Figure {
-    fn needs_scan(self) -> bool {
-        matches!(self, Self::Scan | Self::Cost | Self::Memory)
+    fn needs_bpf(self) -> bool {
+        !matches!(self, Self::Detector | Self::Replay)
     }
 
     fn title(self) -> &'static str {
@@ -104,6 +121,10 @@ impl Figure {
             Self::Memory => "memory of the daemon",
             Self::Detector => "time and memory of the detector",
             Self::Replay => "speed of a replay",
+            Self::Pairs => "cost of measured malloc and free",
+            Self::Accuracy => "error of net allocations",
+            Self::Slowdown => "slow-down of real programs",
+            Self::Kernel => "cost of an event of kernel memory",
         }
     }
 
@@ -114,6 +135,10 @@ impl Figure {
             Self::Memory => memory::measure(machine, table),
             Self::Detector => detector::measure(table),
             Self::Replay => replay::measure(table),
+            Self::Pairs => pairs::measure(table),
+            Self::Accuracy => accuracy::measure(table),
+            Self::Slowdown => slowdown::measure(table),
+            Self::Kernel => kernel::measure(table),
         }
     }
 }
