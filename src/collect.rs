@@ -3,6 +3,7 @@
 //! Nothing here decides anything.
 
 mod allocator;
+mod bpf;
 mod cgroup;
 mod container;
 mod facts;

@@ -13,6 +13,7 @@ mod reading;
 mod release;
 mod subject;
 mod tally;
+mod totals;
 mod windows;
 mod worker;
 

@@ -11,19 +11,16 @@ mod symbol;
 
 use std::collections::HashMap;
 use std::os::fd::{AsFd, AsRawFd};
-use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context, Result, anyhow, ensure};
 use libbpf_rs::btf::{Btf, types};
 use libbpf_rs::libbpf_sys::{bpf_prog_get_info_by_fd, bpf_prog_info};
-use libbpf_rs::{
-    ErrorKind, Link, MapCore, MapFlags, MapHandle, Object, ObjectBuilder, PrintLevel, Program,
-    ProgramInput,
-};
+use libbpf_rs::{Link, MapCore, MapFlags, MapHandle, Object, ObjectBuilder, Program, ProgramInput};
 use rustix::time::{ClockId, clock_gettime};
 
 use self::sampling::{FIRST_SHIFT, MAX_SHIFT, sampling};
+use super::bpf;
 use super::table::{self, After};
 use crate::net::Net;
 use crate::sample::ProcessId;
@@ -168,14 +165,7 @@ struct SiteTotal {
 impl KernelMemory {
     /// Loads the programs, but has none run. The error says what this kernel or process lacks.
     pub fn load() -> Result<Self> {
-        ensure!(
-            Path::new("/sys/kernel/btf/vmlinux").exists(),
-            "this kernel has no BTF (there is no /sys/kernel/btf/vmlinux): kernel memory by process needs Linux 5.10 or later, built with CONFIG_DEBUG_INFO_BTF=y"
-        );
-        // libbpf would write to standard error, a verifier's log of many pages included.
-        libbpf_rs::set_print(Some((PrintLevel::Debug, |_, text| {
-            tracing::debug!("libbpf: {}", text.trim_end())
-        })));
+        bpf::prepare()?;
         let (object, sees_deferred_frees) = match load_object(Hooks::Functions) {
             Ok(object) => (object, true),
             Err(error) => {
@@ -547,16 +537,8 @@ fn bytes_of<T: plain::Plain>(value: &T) -> &[u8] {
     unsafe { plain::as_bytes(value) }
 }
 
-/// What to do about a kernel that does not take the programs.
 fn refusal(error: libbpf_rs::Error) -> anyhow::Error {
-    match error.kind() {
-        ErrorKind::PermissionDenied => anyhow!(
-            "memleakd may not load BPF programs ({error}): it needs the capabilities CAP_BPF and CAP_PERFMON; run it as root or by its unit"
-        ),
-        _ => anyhow!(
-            "the kernel does not take the programs that add up kernel memory ({error}): they need Linux 5.10 or later with BTF; MEMLEAKD_LOG=debug shows why"
-        ),
-    }
+    bpf::refusal("add up kernel memory", &error)
 }
 
 #[cfg(test)]

@@ -3,12 +3,12 @@
 
 use std::io::Read;
 use std::mem::MaybeUninit;
-use std::path::Path;
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result};
 use libbpf_rs::skel::{OpenSkel, SkelBuilder};
-use libbpf_rs::{ErrorKind, Iter, Link, OpenObject, PrintLevel};
+use libbpf_rs::{Iter, Link, OpenObject};
 
+use super::bpf;
 use crate::sample::{Comm, ProcessId, Sample};
 
 #[allow(
@@ -46,14 +46,7 @@ pub struct Scan {
 impl Scan {
     /// Loads and attaches the program. The error says what this kernel or process lacks.
     pub fn load() -> Result<Self> {
-        ensure!(
-            Path::new("/sys/kernel/btf/vmlinux").exists(),
-            "this kernel has no BTF (there is no /sys/kernel/btf/vmlinux): memleakd needs Linux 5.10 or later, built with CONFIG_DEBUG_INFO_BTF=y"
-        );
-        // libbpf would write to standard error, a verifier's log of many pages included.
-        libbpf_rs::set_print(Some((PrintLevel::Debug, |_, text| {
-            tracing::debug!("libbpf: {}", text.trim_end())
-        })));
+        bpf::prepare()?;
         let mut object = MaybeUninit::<OpenObject>::uninit();
         let skeleton = skeleton::ScanSkelBuilder::default()
             .open(&mut object)
@@ -114,14 +107,6 @@ impl Scan {
     }
 }
 
-/// What to do about a kernel that does not take the program.
 fn refusal(error: libbpf_rs::Error) -> anyhow::Error {
-    match error.kind() {
-        ErrorKind::PermissionDenied => anyhow!(
-            "memleakd may not load BPF programs ({error}): it needs the capabilities CAP_BPF and CAP_PERFMON; run it as root or by its unit"
-        ),
-        _ => anyhow!(
-            "the kernel does not take the program that scans processes ({error}): memleakd needs Linux 5.10 or later with CONFIG_BPF_SYSCALL=y; MEMLEAKD_LOG=debug shows why"
-        ),
-    }
+    bpf::refusal("scan processes", &error)
 }

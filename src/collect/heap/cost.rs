@@ -10,7 +10,8 @@ use anyhow::{Context, Error, Result, ensure};
 use rustix::time::{ClockId, clock_gettime};
 use tracing::{debug, warn};
 
-use super::probes::{Probes, Totals};
+use super::probes::Probes;
+use super::totals::Totals;
 use crate::collect::Host;
 use crate::collect::allocator::{Allocator, Cost, Method, Probe};
 

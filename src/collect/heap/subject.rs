@@ -10,9 +10,10 @@ use anyhow::{Context, Error, Result, ensure};
 use libbpf_rs::Link;
 
 use super::cost::HitCost;
-use super::probes::{Probes, Totals};
+use super::probes::Probes;
 use super::reading::{Capture, HeapReading};
 use super::tally::Tally;
+use super::totals::Totals;
 use super::windows::Windows;
 use crate::collect::Host;
 use crate::collect::allocator::{Allocator, Function, Method};
