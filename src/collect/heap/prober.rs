@@ -64,6 +64,10 @@ impl Prober {
     /// Has these processes measured and no others, at most [`MAX_MEASURED`].
     pub fn measure(&self, processes: Vec<ProcessId>, ceiling: Share) {
         let mut board = lock(&self.board);
+        // Most hosts have no suspect most of the time: the thread sleeps on.
+        if processes.is_empty() && board.is_idle() {
+            return;
+        }
         board.wanted = Some((processes, ceiling));
         self.ring(&mut board);
     }
@@ -129,6 +133,14 @@ impl Prober {
 }
 
 impl Board {
+    /// Whether nothing is measured, nothing is asked, and nothing has gone wrong.
+    fn is_idle(&self) -> bool {
+        self.wanted.is_none()
+            && self.readings.is_empty()
+            && self.failures.is_empty()
+            && self.failure.is_none()
+    }
+
     fn is_stuck(&self) -> bool {
         self.unheard_since
             .is_some_and(|since| since.elapsed() >= STUCK)
