@@ -13,6 +13,7 @@ mod host;
 mod kernel;
 mod limit;
 mod live;
+mod oom;
 mod passwd;
 mod recorded;
 mod scan;
@@ -30,6 +31,7 @@ pub use host::Host;
 pub use kernel::{KernelLoss, KernelMemory, KernelSite};
 pub use limit::{Headroom, LimitKind};
 pub use live::{KernelReading, Live};
+pub use oom::OomKills;
 pub use recorded::{Recorded, Recording};
 pub use scan::Scan;
 
@@ -67,6 +69,11 @@ pub trait Collector {
     /// Why a process's heap was to be measured, but is not.
     fn heap_failure(&mut self, _process: ProcessId) -> Option<String> {
         None
+    }
+
+    /// Whether the kernel has killed a process as memory ran out, as far as that is seen.
+    fn oom_killed(&self, _process: ProcessId) -> bool {
+        false
     }
 
     /// The exact size behind [`Sample::bytes`], which is cheap but approximate.

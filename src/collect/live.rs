@@ -8,7 +8,7 @@ use std::io;
 
 use anyhow::Result;
 
-use super::{Collector, Facts, Headroom, HeapReading, Host, Prober, Scan};
+use super::{Collector, Facts, Headroom, HeapReading, Host, OomKills, Prober, Scan};
 use crate::sample::{ProcessId, Sample, Source};
 use heap::MeasuredHeap;
 use kernel::KernelWatch;
@@ -22,6 +22,7 @@ pub struct Live {
     /// What the prober says, of this round.
     heaps: BTreeMap<ProcessId, MeasuredHeap>,
     kernel: KernelWatch,
+    oom_kills: Option<OomKills>,
 }
 
 impl Live {
@@ -33,7 +34,15 @@ impl Live {
             prober,
             heaps: BTreeMap::new(),
             kernel: KernelWatch::new(),
+            oom_kills: None,
         })
+    }
+
+    /// Takes note of whom the kernel kills for lack of memory from now on. The error says what is
+    /// in the way; nothing else depends on it.
+    pub fn watch_oom_kills(&mut self) -> Result<()> {
+        self.oom_kills = Some(OomKills::attach()?);
+        Ok(())
     }
 
     /// Starts or stops measuring kernel memory. An error is one of starting.
@@ -114,6 +123,12 @@ impl Collector for Live {
     fn heap_failure(&mut self, process: ProcessId) -> Option<String> {
         let failure = self.prober.failure_of(process);
         failure.or_else(|| self.prober.failure())
+    }
+
+    fn oom_killed(&self, process: ProcessId) -> bool {
+        self.oom_kills
+            .as_ref()
+            .is_some_and(|kills| kills.has(process))
     }
 
     fn exact_bytes(&mut self, sample: &Sample) -> io::Result<u64> {
