@@ -90,6 +90,12 @@ pub struct Alert {
     pub limit_kind: Option<LimitKind>,
     /// Time until it is reached at the estimated rate, in seconds.
     pub exhausts_in_secs: Option<u64>,
+    /// The same at the soonest.
+    #[serde(default)]
+    pub exhausts_in_secs_low: Option<u64>,
+    /// The same at the latest; nothing if it may never be reached.
+    #[serde(default)]
+    pub exhausts_in_secs_high: Option<u64>,
     /// When it is said again, if it still stands and nothing else happens.
     pub next_reminder: Option<Timestamp>,
     /// Where the leaked memory was allocated.

@@ -200,6 +200,8 @@ impl Open {
             limit_bytes: None,
             limit_kind: None,
             exhausts_in_secs: None,
+            exhausts_in_secs_low: None,
+            exhausts_in_secs_high: None,
             next_reminder: None,
             sites: Vec::new(),
             loss: Vec::new(),

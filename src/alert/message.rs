@@ -7,6 +7,9 @@ use crate::collect::LimitKind;
 use crate::quantity::{Bytes, Rate, Span};
 use crate::sample::Source;
 
+/// Times that differ by less than such a part of them are as good as the same.
+const ROUNDING: u64 = 20;
+
 /// The sentence of an alert, from its other fields.
 pub fn sentence(alert: &Alert) -> String {
     let who = who(alert);
@@ -152,9 +155,23 @@ fn who(alert: &Alert) -> String {
     }
 }
 
+/// The time until the nearest limit: from the soonest to the latest where both are known and are
+/// not as good as the same, else the likely one.
+pub fn forecast(alert: &Alert) -> Option<String> {
+    let likely = Span::from_secs(alert.exhausts_in_secs?);
+    let ends = (alert.exhausts_in_secs_low, alert.exhausts_in_secs_high);
+    Some(match ends {
+        (Some(low), Some(high)) if low < high - high / ROUNDING => {
+            format!("{} to {}", Span::from_secs(low), Span::from_secs(high))
+        }
+        (Some(low), None) => format!("{} or later", Span::from_secs(low)),
+        _ => likely.to_string(),
+    })
+}
+
 fn time_left(alert: &Alert) -> Option<String> {
     let kind = alert.limit_kind?;
-    let left = Span::from_secs(alert.exhausts_in_secs?);
+    let left = forecast(alert)?;
     let limit = alert
         .limit_bytes
         .map(|bytes| format!(" ({})", Bytes(bytes)))
@@ -203,6 +220,8 @@ pub(crate) mod tests {
             limit_bytes: Some(4 << 30),
             limit_kind: Some(LimitKind::CgroupMax),
             exhausts_in_secs: Some(23_000),
+            exhausts_in_secs_low: None,
+            exhausts_in_secs_high: None,
             next_reminder: None,
             sites: Vec::new(),
             loss: Vec::new(),
@@ -256,5 +275,39 @@ pub(crate) mod tests {
         };
         assert!(text(&alert()).contains("time left"));
         assert!(!text(&over).contains("time left"));
+    }
+
+    #[test]
+    fn a_forecast_is_as_wide_as_it_is_unsure() {
+        for (low, high, expected) in [
+            (None, None, "50 min"),
+            (None, Some(4200), "50 min"),
+            (Some(2400), Some(4200), "40 min to 1 h 10 min"),
+            (Some(2400), None, "40 min or later"),
+            (Some(2990), Some(3010), "50 min"),
+            (Some(0), Some(0), "50 min"),
+            (Some(0), Some(10), "0 s to 10 s"),
+            (Some(4200), Some(2400), "50 min"),
+        ] {
+            let alert = Alert {
+                exhausts_in_secs: Some(3000),
+                exhausts_in_secs_low: low,
+                exhausts_in_secs_high: high,
+                ..alert()
+            };
+            assert_eq!(
+                forecast(&alert).as_deref(),
+                Some(expected),
+                "{low:?} {high:?}"
+            );
+        }
+        assert!(
+            sentence(&Alert {
+                exhausts_in_secs_low: Some(2400),
+                exhausts_in_secs_high: Some(4200),
+                ..alert()
+            })
+            .ends_with("memory.max of its cgroup (4 GiB) would be reached in 40 min to 1 h 10 min")
+        );
     }
 }

@@ -4,7 +4,7 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
 use super::text::{clean, shorten};
-use crate::alert::message::cause;
+use crate::alert::message::{cause, forecast};
 use crate::alert::{Alert, Change, Reason};
 use crate::quantity::{Bytes, Rate, Span};
 
@@ -112,8 +112,7 @@ fn limit(alert: &Alert, clock: &Clock<'_>) -> Vec<(&'static str, String)> {
             .unwrap_or_default();
         facts.push(("Limit", format!("{}{kind}", Bytes(bytes))));
     }
-    if let Some(secs) = alert.exhausts_in_secs {
-        let left = span(secs as f64);
+    if let (Some(secs), Some(left)) = (alert.exhausts_in_secs, forecast(alert)) {
         // An hour of the clock helps within a day; beyond, the estimate is not that good.
         let at = (secs < 86_400)
             .then(|| {

@@ -21,7 +21,7 @@ const HOUR: f64 = 3600.0;
 const INTERVAL: f64 = 5.0;
 
 /// What the public contract says of an alert as JSON, and what a replay adds.
-const KEYS: [&str; 33] = [
+const KEYS: [&str; 35] = [
     "change",
     "id",
     "time",
@@ -51,6 +51,8 @@ const KEYS: [&str; 33] = [
     "limit_bytes",
     "limit_kind",
     "exhausts_in_secs",
+    "exhausts_in_secs_low",
+    "exhausts_in_secs_high",
     "sites",
     "loss",
     "message",
