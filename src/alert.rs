@@ -31,6 +31,9 @@ use crate::sample::Source;
 pub struct Alert {
     /// What happened.
     pub change: Change,
+    /// How the alert stands now.
+    #[serde(default)]
+    pub state: State,
     /// The same for all changes of what leaks: made from the rule and the unit or executable.
     pub id: String,
     /// When it happened.
@@ -84,6 +87,9 @@ pub struct Alert {
     pub growth_bytes_per_sec_low: f64,
     /// Since when it has been growing, as far as is remembered.
     pub since: Timestamp,
+    /// Since when nothing has been seen of it; also in the change that says that this is over.
+    #[serde(default)]
+    pub unseen_since: Option<Timestamp>,
     /// The nearest limit, in bytes.
     pub limit_bytes: Option<u64>,
     /// Which limit that is.
@@ -122,6 +128,19 @@ pub enum Change {
     Cleared,
 }
 
+/// How an alert stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// It leaks, or did so less than `alert.keep_firing` ago.
+    #[default]
+    Firing,
+    /// Nothing has been seen of it for `alert.keep_firing`: nobody knows.
+    Stale,
+    /// It is over.
+    Cleared,
+}
+
 /// Why an alert was cleared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -130,6 +149,8 @@ pub enum Reason {
     StoppedGrowing,
     /// The process has ended.
     Exited,
+    /// The kernel has killed the process, as memory ran out.
+    OomKilled,
     /// The rule is gone or ignores the process now.
     RuleChanged,
 }
@@ -160,6 +181,13 @@ pub struct Frame {
     pub line: Option<u32>,
     /// Why it has no name.
     pub unknown: Option<String>,
+}
+
+impl Reason {
+    /// Whether there is no process any more.
+    pub fn is_end(self) -> bool {
+        matches!(self, Self::Exited | Self::OomKilled)
+    }
 }
 
 impl fmt::Display for Change {

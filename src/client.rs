@@ -15,7 +15,7 @@ use std::io::Write;
 use anyhow::{Context, Result};
 use serde::Serialize;
 
-use crate::alert::{Alert, message};
+use crate::alert::{Alert, State, message};
 use crate::bus::Status;
 use crate::quantity::{Bytes, Rate, Span, count};
 use table::Table;
@@ -35,7 +35,7 @@ pub fn status(output: &mut impl Write, status: &Status) -> Result<()> {
     text += &figure(
         "alerts",
         format!(
-            "{} firing, {} of them critical",
+            "{} open, {} of them critical",
             status.alerts, status.critical
         ),
     );
@@ -46,6 +46,11 @@ pub fn status(output: &mut impl Write, status: &Status) -> Result<()> {
         format!("every {interval}, the last one took {round_millis:.1} ms"),
     );
     for (label, count, meaning) in [
+        (
+            "stale",
+            status.stale,
+            "of these are stale: nothing is seen of their processes any more",
+        ),
         (
             "held back",
             status.held_back,
@@ -87,6 +92,7 @@ pub fn alerts(output: &mut impl Write, alerts: &[Alert], columns: usize) -> Resu
     for alert in alerts {
         let left = alert
             .exhausts_in_secs
+            .filter(|_| alert.state == State::Firing)
             .map(|secs| Span::from_secs(secs).to_string());
         let place = alert
             .user_unit
@@ -95,7 +101,10 @@ pub fn alerts(output: &mut impl Write, alerts: &[Alert], columns: usize) -> Resu
             .or(alert.container.as_ref());
         table.row([
             alert.id.clone(),
-            alert.severity.to_string(),
+            match alert.state {
+                State::Stale => format!("{} (stale)", alert.severity),
+                State::Firing | State::Cleared => alert.severity.to_string(),
+            },
             alert.pid.to_string(),
             Bytes(alert.bytes).to_string(),
             Rate::from_bytes_per_sec(alert.growth_bytes_per_sec).to_string(),

@@ -8,6 +8,7 @@ mod clock;
 mod complaint;
 mod measure;
 mod outlets;
+mod pulse;
 mod report;
 mod state;
 mod supervisor;
@@ -21,17 +22,18 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use crate::bus::Shared;
 use crate::collect::{Live, Prober};
 use crate::config::{Config, Fault, Search, load_file};
-use crate::sample::{ProcessId, Source};
+use crate::sample::{Moment, ProcessId, Source};
 use crate::sink::{Delivery, Form, Report};
-use crate::watch::{Pulse, Watch};
+use crate::watch::{Leak, Watch};
 use complaint::Complaints;
 use measure::KernelSuspicion;
 use outlets::Outlets;
+use pulse::pulse;
 use report::summary;
 use state::{State, Store};
 use supervisor::Supervisor;
@@ -125,7 +127,12 @@ impl Daemon {
     fn start(options: Options, config: Config, sender: Sender<Event>) -> Result<Self> {
         let exe = env::current_exe().context("finding this program")?;
         let prober = Prober::start(exe)?;
-        let collector = Live::load(prober.clone())?;
+        let mut collector = Live::load(prober.clone())?;
+        if let Err(error) = collector.watch_oom_kills() {
+            warn!(
+                "processes that the kernel kills for lack of memory are said to have ended: {error:#}"
+            );
+        }
         let store = Store::open()?;
         let (state, same_boot) = store.load();
         let shared = Shared::new(prober.clone());
@@ -162,30 +169,21 @@ impl Daemon {
         Ok(daemon)
     }
 
-    /// Scans, decides, tells.
+    /// Scans, decides, tells. An error is one of scanning, and has been decided on as well.
     fn round(&mut self) -> Result<()> {
         let started = Instant::now();
         let now = clock::now();
-        let mut leaks = Vec::new();
-        for watch in &mut self.watches {
-            match (watch.source(), watch.round(&now, &mut self.collector)) {
-                (Source::Pages, Err(error)) => return Err(error),
-                (Source::Pages | Source::Heap, Ok(found)) => leaks.extend(found),
-                (Source::Kernel, Ok(found)) => {
-                    self.complaints.settle("kernel totals");
-                    leaks.extend(found);
-                }
-                // The others go on without it.
-                (_, Err(error)) => self.complaints.raise("kernel totals", &error),
-            }
-        }
+        let (leaks, scanned) = match self.scan(&now) {
+            Ok(leaks) => (leaks, Ok(())),
+            Err(error) => (Vec::new(), Err(error)),
+        };
         let n_open = self.state.book.n_open();
         let changes = self.state.book.round(
             &now,
             &self.config.alert,
             clock::host(),
             leaks,
-            |source, process| pulse(&self.watches, source, process),
+            |alert, process| pulse(&self.watches, &self.collector, alert, process),
         );
         self.measure(&now);
         let is_news = !changes.is_empty() || n_open != self.state.book.n_open();
@@ -201,8 +199,26 @@ impl Daemon {
         // Who is told of a change may ask for it at once.
         self.publish(status);
         self.dispatch();
+        scanned?;
         self.supervisor.round_done(&summary);
         Ok(())
+    }
+
+    fn scan(&mut self, now: &Moment) -> Result<Vec<Leak>> {
+        let mut leaks = Vec::new();
+        for watch in &mut self.watches {
+            match (watch.source(), watch.round(now, &mut self.collector)) {
+                (Source::Pages, Err(error)) => return Err(error),
+                (Source::Pages | Source::Heap, Ok(found)) => leaks.extend(found),
+                (Source::Kernel, Ok(found)) => {
+                    self.complaints.settle("kernel totals");
+                    leaks.extend(found);
+                }
+                // The others go on without it.
+                (_, Err(error)) => self.complaints.raise("kernel totals", &error),
+            }
+        }
+        Ok(leaks)
     }
 
     fn pages(&self) -> &Watch {
@@ -322,19 +338,6 @@ impl Daemon {
         }
         self.save();
     }
-}
-
-/// How a process is doing by a source. One that is not measured any more may live all the same.
-fn pulse(watches: &[Watch], source: Source, process: ProcessId) -> Option<Pulse<'_>> {
-    let mut of_source = watches.iter().filter(|watch| watch.source() == source);
-    let pulse = of_source.find_map(|watch| watch.pulse(process));
-    pulse.or_else(|| {
-        let lives = watches[0].pulse(process).is_some();
-        lives.then_some(Pulse {
-            sizes: None,
-            rule: None,
-        })
-    })
 }
 
 /// Signals become events; SIGHUP reloads, SIGTERM and SIGINT end.

@@ -8,7 +8,7 @@ use crate::alert::{Alert, Book};
 use crate::collect::{Recorded, Recording};
 use crate::config::Config;
 use crate::sample::Source;
-use crate::watch::Watch;
+use crate::watch::{End, Watch};
 
 /// Replays a recording and hands each change of an alert to `say`, in the order of time.
 pub fn replay(
@@ -25,7 +25,7 @@ pub fn replay(
     while let Some(now) = recorded.advance()? {
         let leaks = watch.round(&now, &mut recorded)?;
         for change in book.round(&now, &config.alert, "replay", leaks, |_, process| {
-            watch.pulse(process)
+            watch.pulse(process).ok_or(End::Exited)
         }) {
             say(Alert {
                 time_secs: Some(now.monotonic_secs),

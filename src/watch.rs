@@ -20,6 +20,9 @@ use judge::Known;
 
 /// Processes whose facts are read in one round; the others wait for the next.
 const MAX_FACTS: usize = 32;
+/// A round stands for the time since the one before, at most for so many intervals: what is longer
+/// is a gap.
+const MAX_INTERVALS: f64 = 6.0;
 
 /// All processes of which a source is measured, with what is remembered of them.
 #[derive(Debug)]
@@ -36,10 +39,15 @@ pub struct Watch {
     grown: Vec<(u32, usize)>,
     round: u32,
     n_facts: usize,
+    /// When the last scan that did not fail was, and for how long it stands.
+    seen_secs: Option<f64>,
+    stands_secs: f64,
+    /// Whether that was in the last round.
+    is_current: bool,
 }
 
-/// A process of an open alert, between two findings.
-#[derive(Debug, Clone, Copy, PartialEq)]
+/// A process of an open alert that lives, between two findings. By default nothing is known.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Pulse<'a> {
     /// What it holds, and the lowest of the last few rounds; nothing while that is not measured.
     pub sizes: Option<Sizes>,
@@ -54,6 +62,17 @@ pub struct Sizes {
     pub bytes: u64,
     /// At the lowest of the last few rounds.
     pub floor_bytes: u64,
+    /// The time for which that stands, in seconds: since the round before, without gaps.
+    pub secs: f64,
+}
+
+/// How a process of an open alert has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// By itself, or by any signal but that one.
+    Exited,
+    /// The kernel killed it, as memory ran out.
+    OomKilled,
 }
 
 /// One process in a list of the fastest growing.
@@ -92,6 +111,9 @@ impl Watch {
             grown: Vec::new(),
             round: 0,
             n_facts: 0,
+            seen_secs: None,
+            stands_secs: 0.0,
+            is_current: false,
         };
         watch.set_rules(config);
         watch
@@ -128,7 +150,12 @@ impl Watch {
         self.round = self.round.wrapping_add(1);
         self.n_facts = 0;
         self.grown.clear();
+        self.is_current = false;
         collector.scan(self.source, &mut |sample| self.take(now, sample))?;
+        self.is_current = true;
+        let before_secs = self.seen_secs.replace(now.monotonic_secs);
+        let since_secs = now.monotonic_secs - before_secs.unwrap_or(now.monotonic_secs);
+        self.stands_secs = since_secs.clamp(0.0, MAX_INTERVALS * self.block_secs);
         let round = self.round;
         self.processes.retain(|_, tracked| tracked.round == round);
 
@@ -161,13 +188,18 @@ impl Watch {
             .count()
     }
 
-    /// How a process is doing; `None` if it has ended.
+    /// How a process is doing; `None` if the last scan has not found it. One that has failed has
+    /// found nothing out.
     pub fn pulse(&self, process: ProcessId) -> Option<Pulse<'_>> {
+        if !self.is_current {
+            return Some(Pulse::default());
+        }
         let tracked = self.processes.get(&process.pid)?;
         (tracked.sample.process == process).then(|| Pulse {
             sizes: Some(Sizes {
                 bytes: tracked.sample.bytes,
                 floor_bytes: tracked.history.recent_floor_bytes(),
+                secs: self.stands_secs,
             }),
             rule: match self.notable_bytes {
                 // No rule is for this source.
@@ -175,6 +207,12 @@ impl Watch {
                 _ => tracked.known.as_ref().map(|known| known.rule.as_deref()),
             },
         })
+    }
+
+    /// Whether a rule of that name can still find anything here.
+    pub fn has_rule(&self, name: &str) -> bool {
+        let mut active = self.rules.active();
+        active.any(|(active, rule)| active == name && rule.source == self.source)
     }
 
     /// A process as last seen, and what it is, where that has been read.

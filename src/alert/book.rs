@@ -5,10 +5,10 @@ use serde::{Deserialize, Serialize};
 
 use super::budget::Budget;
 use super::member::{Member, Vital};
-use super::{Alert, Cause, Change, Reason, message};
+use super::{Alert, Cause, Change, Reason, State, message};
 use crate::config::{self, Severity};
 use crate::sample::{Moment, ProcessId, Source};
-use crate::watch::{Leak, Pulse};
+use crate::watch::{End, Leak, Pulse};
 
 /// Open alerts are bounded by this; further ones are counted as dropped.
 const MAX_OPEN: usize = 1000;
@@ -36,6 +36,12 @@ struct Open {
     members: Vec<Member>,
     /// Whether it has been said; one over the budget waits.
     said: bool,
+    /// How it stood when something was last said.
+    #[serde(default)]
+    said_state: State,
+    /// Whether the kernel has killed one of its processes for lack of memory.
+    #[serde(default)]
+    was_oom_killed: bool,
     n_reminders: u32,
     remind_at: Timestamp,
 }
@@ -43,14 +49,14 @@ struct Open {
 impl Book {
     /// Takes in what one round has found and returns the changes to be said.
     ///
-    /// `pulse` tells how a process is doing, by a source; `None` if it has ended.
+    /// `pulse` tells how a process of an alert is doing, or how it has ended.
     pub fn round<'a>(
         &mut self,
         now: &Moment,
         settings: &config::Alert,
         host: &str,
         leaks: Vec<Leak>,
-        pulse: impl Fn(Source, ProcessId) -> Option<Pulse<'a>>,
+        pulse: impl Fn(&Alert, ProcessId) -> Result<Pulse<'a>, End>,
     ) -> Vec<Alert> {
         let mut changes = Vec::new();
         for leak in leaks {
@@ -73,13 +79,13 @@ impl Book {
             let open = self.open.values_mut();
             for open in open.filter(|open| open.alert.severity == severity) {
                 open.remind_at = open.remind_at.min(open.next_reminder(now, settings));
-                let change = match open.said {
-                    false => Change::Raised,
-                    true if now.time >= open.remind_at => Change::Reminded,
-                    true => continue,
+                let Some(change) = open.due(now) else {
+                    continue;
                 };
                 if self.budget.take(now.time, settings.max_per_hour) {
-                    open.schedule(change, now, settings);
+                    if change != Change::Updated {
+                        open.schedule(change, now, settings);
+                    }
                     changes.push(open.say(change, now, None));
                 }
             }
@@ -118,6 +124,12 @@ impl Book {
         self.open.values().filter(critical).count()
     }
 
+    /// Of how many of them nothing has been seen for long.
+    pub fn n_stale(&self) -> usize {
+        let stale = |open: &&Open| open.alert.state == State::Stale;
+        self.open.values().filter(stale).count()
+    }
+
     /// How many open alerts wait for the hour's budget.
     pub fn n_held(&self) -> usize {
         self.open.values().filter(|open| !open.said).count()
@@ -136,7 +148,7 @@ impl Book {
                 open.members.clear();
             }
             for member in &mut open.members {
-                member.mark_secs = now.monotonic_secs;
+                member.looked_secs = now.monotonic_secs;
             }
         }
     }
@@ -172,6 +184,7 @@ impl Open {
     fn new(id: String, now: &Moment, host: &str, leak: &Leak) -> Self {
         let mut alert = Alert {
             change: Change::Raised,
+            state: State::Firing,
             id,
             time: now.time,
             time_secs: None,
@@ -197,6 +210,7 @@ impl Open {
             growth_bytes_per_sec: 0.0,
             growth_bytes_per_sec_low: 0.0,
             since: now.time,
+            unseen_since: None,
             limit_bytes: None,
             limit_kind: None,
             exhausts_in_secs: None,
@@ -213,6 +227,8 @@ impl Open {
             alert,
             members: vec![member],
             said: false,
+            said_state: State::Firing,
+            was_oom_killed: false,
             n_reminders: 0,
             remind_at: now.time,
         }
@@ -251,6 +267,7 @@ impl Open {
             show(&mut self.alert, &leak, member);
         }
         self.alert.processes = self.members.len();
+        self.alert.state = State::Firing;
         let escalates = leak.severity > self.alert.severity;
         self.alert.severity = self.alert.severity.max(leak.severity);
         match escalates {
@@ -265,30 +282,67 @@ impl Open {
         &mut self,
         now: &Moment,
         settings: &config::Alert,
-        pulse: impl Fn(Source, ProcessId) -> Option<Pulse<'a>>,
+        pulse: impl Fn(&Alert, ProcessId) -> Result<Pulse<'a>, End>,
     ) -> Option<Reason> {
         let mut reason = Reason::Exited;
         let (pid, start_time) = (self.alert.pid, self.alert.start_time);
         self.members.retain_mut(|member| {
             let process = member.process;
-            let pulse = pulse(self.alert.source, process);
+            let pulse = pulse(&self.alert, process);
+            let vital = member.follow(now, settings.keep_firing, &self.alert.rule, pulse);
             if (process.pid, process.start_time_ticks()) == (pid, start_time)
-                && let Some(sizes) = pulse.as_ref().and_then(|pulse| pulse.sizes)
+                && let Some(sizes) = pulse.ok().and_then(|pulse| pulse.sizes)
             {
                 self.alert.bytes = sizes.bytes;
                 self.alert.growth_bytes = sizes.bytes.saturating_sub(member.base_bytes);
             }
-            let vital = member.follow(now, settings.keep_firing, &self.alert.rule, pulse);
             match vital {
                 Vital::Leaking => true,
                 Vital::Over(why) => {
+                    self.was_oom_killed |= why == Reason::OomKilled;
                     reason = why;
                     false
                 }
             }
         });
         self.alert.processes = self.members.len().max(1);
+        self.grow_stale(now, settings);
+        // Whoever is killed often takes the rest of its unit along.
+        if reason == Reason::Exited && self.was_oom_killed {
+            reason = Reason::OomKilled;
+        }
         self.members.is_empty().then_some(reason)
+    }
+
+    /// An alert is stale while nothing has been seen of any of its processes for long.
+    fn grow_stale(&mut self, now: &Moment, settings: &config::Alert) {
+        let unseen_secs = self.members.iter().map(|member| member.unseen_secs);
+        let Some(unseen_secs) = unseen_secs.reduce(f64::min) else {
+            return;
+        };
+        if unseen_secs == 0.0 {
+            self.alert.state = State::Firing;
+            if self.said_state == State::Firing {
+                self.alert.unseen_since = None;
+            }
+        } else if unseen_secs >= settings.keep_firing.secs() {
+            let before = SignedDuration::from_secs_f64(unseen_secs);
+            let since = now.time.saturating_sub(before).unwrap_or(now.time);
+            if self.alert.state != State::Stale {
+                self.alert.unseen_since = Some(since);
+            }
+            self.alert.state = State::Stale;
+        }
+    }
+
+    /// What is to be said of it now, if anything is. What has become stale unsaid waits until it is
+    /// seen again.
+    fn due(&self, now: &Moment) -> Option<Change> {
+        match self.said {
+            false => (self.alert.state == State::Firing).then_some(Change::Raised),
+            true if self.alert.state != self.said_state => Some(Change::Updated),
+            true => (now.time >= self.remind_at).then_some(Change::Reminded),
+        }
     }
 
     /// Sets when to remind: after `repeat`, then after twice as long each time.
@@ -311,11 +365,19 @@ impl Open {
 
     fn say(&mut self, change: Change, now: &Moment, reason: Option<Reason>) -> Alert {
         self.alert.change = change;
+        if change == Change::Cleared {
+            self.alert.state = State::Cleared;
+        }
         self.alert.time = now.time;
         self.alert.reason = reason;
         self.alert.next_reminder = (change != Change::Cleared).then_some(self.remind_at);
         self.alert.message = message::sentence(&self.alert);
-        self.alert.clone()
+        let said = self.alert.clone();
+        self.said_state = said.state;
+        if said.state == State::Firing {
+            self.alert.unseen_since = None;
+        }
+        said
     }
 }
 

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use super::Reason;
 use crate::quantity::Span;
 use crate::sample::{Moment, ProcessId};
-use crate::watch::{Leak, Pulse};
+use crate::watch::{End, Leak, Pulse};
 
 /// A process keeps its alert open if it goes on at this part of the rate that raised it.
 const STILL_GROWING: f64 = 0.25;
@@ -19,9 +19,17 @@ pub(super) struct Member {
     pub bytes_per_sec_low: f64,
     /// Over what time its growth was last measured.
     pub window_secs: f64,
-    /// The last sign of growth: how high its floor was, and when.
+    /// How high its floor was at the last sign of growth.
     pub mark_bytes: u64,
-    pub mark_secs: f64,
+    /// Time since then in which it was seen.
+    #[serde(default)]
+    quiet_secs: f64,
+    /// Time for which nothing has been seen of it.
+    #[serde(default)]
+    pub unseen_secs: f64,
+    /// When somebody last looked. Of this run only.
+    #[serde(skip)]
+    pub looked_secs: f64,
 }
 
 /// Whether a process still leaks.
@@ -41,7 +49,9 @@ impl Member {
             bytes_per_sec_low: growth.bytes_per_sec_low,
             window_secs: growth.secs,
             mark_bytes: 0,
-            mark_secs: now.monotonic_secs,
+            quiet_secs: 0.0,
+            unseen_secs: 0.0,
+            looked_secs: now.monotonic_secs,
         }
     }
 
@@ -49,36 +59,52 @@ impl Member {
     pub fn refresh(&mut self, now: &Moment, leak: &Leak) {
         self.bytes_per_sec_low = leak.growth.bytes_per_sec_low;
         self.window_secs = leak.growth.secs;
-        self.mark_secs = now.monotonic_secs;
+        self.quiet_secs = 0.0;
+        self.unseen_secs = 0.0;
+        self.looked_secs = now.monotonic_secs;
     }
 
     /// Whether it still leaks, by how its floor rises: what is remembered of it for detection is
-    /// lost with a restart of the daemon, this is not.
+    /// lost with a restart of the daemon, this is not. Time in which nothing is seen of it does not
+    /// count.
     pub fn follow(
         &mut self,
         now: &Moment,
         keep_firing: Span,
         rule: &str,
-        pulse: Option<Pulse<'_>>,
+        pulse: Result<Pulse<'_>, End>,
     ) -> Vital {
-        let Some(pulse) = pulse else {
-            return Vital::Over(Reason::Exited);
+        let elapsed_secs = (now.monotonic_secs - self.looked_secs).max(0.0);
+        self.looked_secs = now.monotonic_secs;
+        let pulse = match pulse {
+            Ok(pulse) => pulse,
+            Err(End::Exited) => return Vital::Over(Reason::Exited),
+            Err(End::OomKilled) => return Vital::Over(Reason::OomKilled),
         };
         if pulse.rule.is_some_and(|current| current != Some(rule)) {
             return Vital::Over(Reason::RuleChanged);
         }
+        let Some(sizes) = pulse.sizes else {
+            self.unseen_secs += elapsed_secs;
+            return Vital::Leaking;
+        };
+        if self.unseen_secs > 0.0 {
+            // What is measured anew may count from less.
+            self.mark_bytes = self.mark_bytes.min(sizes.floor_bytes);
+            self.base_bytes = self.base_bytes.min(sizes.bytes);
+            self.unseen_secs = 0.0;
+        }
+        self.quiet_secs += elapsed_secs.min(sizes.secs);
         // A leak that took hours to see is not over after minutes without a sign.
         let patience_secs = keep_firing.secs().max(self.window_secs / 2.0);
         let due_bytes = STILL_GROWING * self.bytes_per_sec_low * patience_secs;
-        if let Some(sizes) = pulse.sizes {
-            if self.mark_bytes == 0 {
-                self.mark_bytes = sizes.floor_bytes;
-            } else if sizes.floor_bytes as f64 >= self.mark_bytes as f64 + due_bytes.max(1.0) {
-                self.mark_bytes = sizes.floor_bytes;
-                self.mark_secs = now.monotonic_secs;
-            }
+        if self.mark_bytes == 0 {
+            self.mark_bytes = sizes.floor_bytes;
+        } else if sizes.floor_bytes as f64 >= self.mark_bytes as f64 + due_bytes.max(1.0) {
+            self.mark_bytes = sizes.floor_bytes;
+            self.quiet_secs = 0.0;
         }
-        match now.monotonic_secs - self.mark_secs >= patience_secs {
+        match self.quiet_secs >= patience_secs {
             true => Vital::Over(Reason::StoppedGrowing),
             false => Vital::Leaking,
         }

@@ -2,7 +2,9 @@
 
 use std::fmt::Write;
 
-use super::{Alert, Cause, Change, Reason};
+use super::{Alert, Cause, Change, Reason, State};
+use jiff::Timestamp;
+
 use crate::collect::LimitKind;
 use crate::quantity::{Bytes, Rate, Span};
 use crate::sample::Source;
@@ -22,34 +24,45 @@ pub fn sentence(alert: &Alert) -> String {
     let gained = Bytes(alert.growth_bytes);
     let rate = Rate::from_bytes_per_sec(alert.growth_bytes_per_sec);
     let least = Rate::from_bytes_per_sec(alert.growth_bytes_per_sec_low);
-    let since = Span::from_secs(
-        alert
-            .time
-            .duration_since(alert.since)
-            .as_secs()
-            .max(0)
-            .cast_unsigned(),
-    );
+    let since = elapsed(alert.since, alert);
+    let unseen = alert
+        .unseen_since
+        .filter(|_| alert.change != Change::Cleared)
+        .map(|since| elapsed(since, alert));
+    let what = match alert.source {
+        Source::Pages => "",
+        Source::Heap => "the heap of ",
+        Source::Kernel => "the kernel memory of ",
+    };
     let left = time_left(alert)
         .map(|left| format!("; {left}"))
         .unwrap_or_default();
-    match alert.change {
-        Change::Raised => format!(
+    match (alert.change, alert.state, unseen) {
+        (_, State::Stale, Some(unseen)) => format!(
+            "nothing has been seen of {what}{who} for {unseen}: whether it still leaks is not known; it held {size}"
+        ),
+        (Change::Updated, _, Some(unseen)) => format!(
+            "{what}{who} is seen again, after {unseen}: it grew by {rate} before, and holds {size}"
+        ),
+        (Change::Raised, ..) => format!(
             "{who} {leaks}: it grows by {rate} (at least {least}), has gained {gained} in {since} and holds {size}{left}"
         ),
-        Change::Escalated => format!(
+        (Change::Escalated, ..) => format!(
             "{who} {leaks} and is running out of it: it grows by {rate} (at least {least}) and holds {size}{left}"
         ),
-        Change::Reminded => format!(
+        (Change::Reminded, ..) => format!(
             "{who} still {leaks}: {rate} (at least {least}), {gained} gained in {since}, it holds {size}{left}"
         ),
-        Change::Updated => {
+        (Change::Updated, ..) => {
             format!("{who} {leaks}: {rate} (at least {least}), it holds {size}{left}")
         }
-        Change::Cleared => match alert.reason {
+        (Change::Cleared, ..) => match alert.reason {
             Some(Reason::Exited) => {
                 format!("{who} has ended, after it had gained {gained} in {since}")
             }
+            Some(Reason::OomKilled) => format!(
+                "{who} was killed by the kernel for lack of memory, after it had gained {gained} in {since}"
+            ),
             Some(Reason::RuleChanged) => format!(
                 "{who} is no longer watched by rule {}, it holds {size}",
                 alert.rule
@@ -65,8 +78,13 @@ pub fn sentence(alert: &Alert) -> String {
 pub fn text(alert: &Alert) -> String {
     let rate = Rate::from_bytes_per_sec(alert.growth_bytes_per_sec);
     let least = Rate::from_bytes_per_sec(alert.growth_bytes_per_sec_low);
-    let is_over = alert.change == Change::Cleared;
+    // What was worked out of figures that are old says nothing.
+    let is_over = alert.change == Change::Cleared || alert.state != State::Firing;
     let left = time_left(alert).unwrap_or_else(|| "unknown, there is no limit to reach".to_owned());
+    let unseen = alert
+        .unseen_since
+        .filter(|_| alert.state == State::Stale)
+        .map(|since| format!("since {}: nothing has been seen of it", local(since)));
     let lines = [
         (
             "process",
@@ -91,6 +109,7 @@ pub fn text(alert: &Alert) -> String {
         ("cause", cause(alert.cause).map(str::to_owned)),
         ("time left", Some(left).filter(|_| !is_over)),
         ("severity", Some(alert.severity.to_string())),
+        ("stale", unseen),
         ("rule", Some(alert.rule.clone())),
         ("alert", Some(alert.id.clone())),
         (
@@ -108,7 +127,7 @@ pub fn text(alert: &Alert) -> String {
 }
 
 /// A time as the host's own clock shows it, to the minute.
-pub fn local(time: jiff::Timestamp) -> String {
+pub fn local(time: Timestamp) -> String {
     time.to_zoned(jiff::tz::TimeZone::system())
         .strftime("%Y-%m-%d %H:%M %Z")
         .to_string()
@@ -169,6 +188,11 @@ pub fn forecast(alert: &Alert) -> Option<String> {
     })
 }
 
+fn elapsed(since: Timestamp, alert: &Alert) -> Span {
+    let secs = alert.time.duration_since(since).as_secs();
+    Span::from_secs(secs.max(0).cast_unsigned())
+}
+
 fn time_left(alert: &Alert) -> Option<String> {
     let kind = alert.limit_kind?;
     let left = forecast(alert)?;
@@ -192,6 +216,7 @@ pub(crate) mod tests {
         let time = "2026-03-01T12:00:00Z".parse().expect("a time");
         let mut alert = Alert {
             change: Change::Raised,
+            state: State::Firing,
             id: "0123456789ab".to_owned(),
             time,
             time_secs: None,
@@ -217,6 +242,7 @@ pub(crate) mod tests {
             growth_bytes_per_sec: 140_000.0,
             growth_bytes_per_sec_low: 130_000.0,
             since: "2026-03-01T11:46:00Z".parse().expect("a time"),
+            unseen_since: None,
             limit_bytes: Some(4 << 30),
             limit_kind: Some(LimitKind::CgroupMax),
             exhausts_in_secs: Some(23_000),
@@ -235,7 +261,14 @@ pub(crate) mod tests {
     fn sentences_can_be_read_by_a_tired_person() {
         let cleared = |reason| Alert {
             change: Change::Cleared,
+            state: State::Cleared,
             reason: Some(reason),
+            ..alert()
+        };
+        let unseen = |change, state| Alert {
+            change,
+            state,
+            unseen_since: Some("2026-03-01T11:40:00Z".parse().expect("a time")),
             ..alert()
         };
         for (alert, expected) in [
@@ -258,6 +291,32 @@ pub(crate) mod tests {
                 "postgres (pid 812, postgresql.service) has ended, after it had gained 118 MiB in 14 min",
             ),
             (
+                cleared(Reason::OomKilled),
+                "postgres (pid 812, postgresql.service) was killed by the kernel for lack of memory, after it had gained 118 MiB in 14 min",
+            ),
+            (
+                unseen(Change::Updated, State::Stale),
+                "nothing has been seen of postgres (pid 812, postgresql.service) for 20 min: whether it still leaks is not known; it held 1 GiB",
+            ),
+            (
+                Alert {
+                    source: Source::Heap,
+                    ..unseen(Change::Reminded, State::Stale)
+                },
+                "nothing has been seen of the heap of postgres (pid 812, postgresql.service) for 20 min: whether it still leaks is not known; it held 1 GiB",
+            ),
+            (
+                unseen(Change::Updated, State::Firing),
+                "postgres (pid 812, postgresql.service) is seen again, after 20 min: it grew by 8 MiB/min before, and holds 1 GiB",
+            ),
+            (
+                Alert {
+                    unseen_since: unseen(Change::Cleared, State::Cleared).unseen_since,
+                    ..cleared(Reason::Exited)
+                },
+                "postgres (pid 812, postgresql.service) has ended, after it had gained 118 MiB in 14 min",
+            ),
+            (
                 cleared(Reason::StoppedGrowing),
                 "postgres (pid 812, postgresql.service) has stopped growing, after it had gained 118 MiB; it holds 1 GiB",
             ),
@@ -273,8 +332,21 @@ pub(crate) mod tests {
             reason: Some(Reason::Exited),
             ..alert()
         };
-        assert!(text(&alert()).contains("time left"));
-        assert!(!text(&over).contains("time left"));
+        let stale = Alert {
+            change: Change::Updated,
+            state: State::Stale,
+            unseen_since: Some(alert().since),
+            ..alert()
+        };
+        for (alert, has_left, has_stale) in [
+            (alert(), true, false),
+            (over, false, false),
+            (stale, false, true),
+        ] {
+            let text = text(&alert);
+            assert_eq!(text.contains("time left"), has_left, "{text}");
+            assert_eq!(text.contains("\n  stale "), has_stale, "{text}");
+        }
     }
 
     #[test]

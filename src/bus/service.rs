@@ -256,7 +256,7 @@ impl Memleakd1 {
         self.shared.lock().status.suspects as u64
     }
 
-    /// Open alerts.
+    /// Open alerts, those that are stale as well.
     #[zbus(property(emits_changed_signal = "false"))]
     fn alerts_firing(&self) -> u64 {
         self.shared.lock().status.alerts as u64

@@ -36,6 +36,9 @@ pub struct Status {
     pub alerts: usize,
     /// Open alerts of severity critical.
     pub critical: usize,
+    /// Open alerts of whose processes nothing has been seen for long.
+    #[serde(default)]
+    pub stale: usize,
     /// Open alerts that wait for the hour's budget of messages.
     pub held_back: usize,
     /// Changes that some sink has not yet had.

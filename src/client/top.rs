@@ -94,7 +94,7 @@ enum Page {
 impl Page {
     fn text(&self, status: &Status, columns: usize) -> String {
         let heading = format!(
-            "{}, {}, {} firing",
+            "{}, {}, {} open",
             count(status.processes, "process", "processes"),
             count(status.suspects, "suspect", "suspects"),
             count(status.alerts, "alert", "alerts"),

@@ -62,6 +62,7 @@ impl Daemon {
             measured: self.prober.n_measured(),
             alerts: self.state.book.n_open(),
             critical: self.state.book.n_critical(),
+            stale: self.state.book.n_stale(),
             held_back: self.state.book.n_held(),
             undelivered: self.state.outbox.n_waiting(),
             dropped: (self.state.book.n_dropped() + self.state.outbox.n_dropped()) as usize,
@@ -84,7 +85,7 @@ fn fastest(mut measured: Vec<Measured>) -> Vec<Measured> {
 /// One line for `systemctl status`.
 pub(super) fn summary(status: &Status) -> String {
     format!(
-        "watching {}, {}, {} firing",
+        "watching {}, {}, {} open",
         count(status.processes, "process", "processes"),
         count(status.suspects, "suspect", "suspects"),
         count(status.alerts, "alert", "alerts"),

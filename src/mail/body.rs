@@ -93,6 +93,9 @@ fn advice(alert: &Alert, clock: &Clock<'_>) -> Vec<String> {
             Some(Reason::Exited) => {
                 "Nothing needs doing: the process has ended, its memory is free again."
             }
+            Some(Reason::OomKilled) => {
+                "The process is gone and its memory is free again. Its leak is not mended: if it is started again, so does that."
+            }
             Some(Reason::RuleChanged) => "Nothing needs doing: the rules no longer cover it.",
             Some(Reason::StoppedGrowing) | None => {
                 "Nothing needs doing: it no longer grows. What it has gained it may keep until it is restarted."

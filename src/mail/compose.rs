@@ -10,7 +10,7 @@ use lettre::message::{Mailbox, Mailboxes, Message, SinglePart};
 use super::body;
 use super::facts::span;
 use super::text::{clean, clean_for_header, shorten};
-use crate::alert::{Alert, Change, Reason};
+use crate::alert::{Alert, Change, Reason, State};
 use crate::config;
 use crate::config::Severity;
 use crate::quantity::Rate;
@@ -139,10 +139,16 @@ fn subject(alert: &Alert) -> String {
     let rate = Rate::from_bytes_per_sec(alert.growth_bytes_per_sec);
     let (word, what) = match (alert.change, alert.reason) {
         (Change::Cleared, Some(Reason::Exited)) => ("CLEARED", "has ended".to_owned()),
+        (Change::Cleared, Some(Reason::OomKilled)) => {
+            ("CLEARED", "was killed as memory ran out".to_owned())
+        }
         (Change::Cleared, Some(Reason::RuleChanged)) => {
             ("CLEARED", "is no longer watched".to_owned())
         }
         (Change::Cleared, _) => ("CLEARED", "stopped growing".to_owned()),
+        _ if alert.state == State::Stale => {
+            (word(alert.severity), "is not seen any more".to_owned())
+        }
         (Change::Reminded, _) => (word(alert.severity), format!("still grows {rate}")),
         _ => (word(alert.severity), format!("grows {rate}")),
     };
@@ -158,7 +164,8 @@ fn subject(alert: &Alert) -> String {
     let subject = clean(&format!("{start}{host}: {comm}{end}"));
     let left = alert
         .exhausts_in_secs
-        .filter(|_| alert.severity == Severity::Critical && alert.change != Change::Cleared);
+        .filter(|_| alert.severity == Severity::Critical && alert.change != Change::Cleared)
+        .filter(|_| alert.state != State::Stale);
     let left = left.map(|secs| format!(", {} left", span(secs as f64)));
     match left {
         Some(left) if subject.chars().count() + left.chars().count() <= MAX_SUBJECT => {
@@ -240,6 +247,22 @@ mod tests {
                     ..cleared.clone()
                 },
                 "[memleakd] CLEARED db1: postgres (812) has ended",
+            ),
+            (
+                Alert {
+                    reason: Some(Reason::OomKilled),
+                    ..cleared.clone()
+                },
+                "[memleakd] CLEARED db1: postgres (812) was killed as memory ran out",
+            ),
+            (
+                Alert {
+                    change: Change::Updated,
+                    state: State::Stale,
+                    severity: Severity::Critical,
+                    ..leak()
+                },
+                "[memleakd] CRITICAL db1: postgres (812) is not seen any more",
             ),
             (
                 Alert {

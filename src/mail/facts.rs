@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::text::{clean, shorten};
 use crate::alert::message::{cause, forecast};
-use crate::alert::{Alert, Change, Reason};
+use crate::alert::{Alert, Change, Reason, State};
 use crate::quantity::{Bytes, Rate, Span};
 
 /// Times as the reader's own clock shows them.
@@ -79,13 +79,15 @@ pub(super) fn facts(alert: &Alert, clock: &Clock<'_>) -> Vec<(&'static str, Stri
         ),
     ));
     facts.push((
-        if alert.reason == Some(Reason::Exited) {
+        if alert.reason.is_some_and(Reason::is_end) || alert.state == State::Stale {
             "Last size"
         } else {
             "Size"
         },
         Bytes(alert.bytes).to_string(),
     ));
+    let unseen = alert.unseen_since.filter(|_| alert.state == State::Stale);
+    facts.extend(unseen.map(|since| ("Last seen", clock.tell(since))));
     if alert.change != Change::Cleared {
         facts.extend(limit(alert, clock));
         facts.extend(cause(alert.cause).map(|cause| ("Cause", cause.to_owned())));
@@ -112,7 +114,9 @@ fn limit(alert: &Alert, clock: &Clock<'_>) -> Vec<(&'static str, String)> {
             .unwrap_or_default();
         facts.push(("Limit", format!("{}{kind}", Bytes(bytes))));
     }
-    if let (Some(secs), Some(left)) = (alert.exhausts_in_secs, forecast(alert)) {
+    if let (Some(secs), Some(left)) = (alert.exhausts_in_secs, forecast(alert))
+        && alert.state != State::Stale
+    {
         // An hour of the clock helps within a day; beyond, the estimate is not that good.
         let at = (secs < 86_400)
             .then(|| {

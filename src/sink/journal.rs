@@ -72,7 +72,7 @@ fn entry(alert: &Alert) -> Result<Vec<u8>> {
         put(&mut entry, name, value);
     }
     // By these the entry shows under the offender's unit, too. Only honoured from uid 0.
-    if alert.reason == Some(Reason::Exited) {
+    if alert.reason.is_some_and(Reason::is_end) {
         // A process that has ended has left nothing that journald could look up.
         for (name, unit) in [
             ("OBJECT_SYSTEMD_UNIT", &alert.unit),

@@ -18,6 +18,7 @@ struct Host {
     exact: Option<io::ErrorKind>,
     exact_bytes: Option<u64>,
     heap: Option<HeapReading>,
+    scan_fails: bool,
     asked: Vec<&'static str>,
 }
 
@@ -45,6 +46,7 @@ impl Host {
 
 impl Collector for Host {
     fn scan(&mut self, _: Source, each: &mut dyn FnMut(Sample)) -> Result<()> {
+        anyhow::ensure!(!self.scan_fails, "no scan");
         self.samples.values().copied().for_each(each);
         Ok(())
     }
@@ -214,4 +216,38 @@ fn facts_of_many_are_read_in_several_rounds() {
     }
     assert_eq!(watch.growers(3).len(), 3);
     assert_eq!(watch.n_processes(), 100);
+}
+
+#[test]
+fn a_pulse_stands_for_the_time_that_was_seen() {
+    let config = Config::default();
+    let mut watch = Watch::new(&config, Source::Pages, 5.0);
+    let mut host = Host::default();
+    host.has(7, "server", MIB);
+    let mut secs_at = |secs: f64, scan_fails: bool| {
+        host.scan_fails = scan_fails;
+        let now = Moment {
+            monotonic_secs: secs,
+            boot_secs: 1e6 + secs,
+            time: Timestamp::UNIX_EPOCH,
+        };
+        assert_eq!(watch.round(&now, &mut host).is_err(), scan_fails);
+        let process = host.samples[&7].process;
+        let pulse = watch.pulse(process).expect("it has not ended");
+        pulse.sizes.map(|sizes| sizes.secs)
+    };
+    for (secs, scan_fails, expected) in [
+        (0.0, true, None),
+        (5.0, false, Some(0.0)),
+        (10.0, false, Some(5.0)),
+        (17.0, false, Some(7.0)),
+        (20.0, true, None),
+        (25.0, true, None),
+        (30.0, false, Some(13.0)),
+        // Of a gap, no more than that of a few rounds that were late.
+        (3600.0, false, Some(30.0)),
+        (3605.0, false, Some(5.0)),
+    ] {
+        assert_eq!(secs_at(secs, scan_fails), expected, "{secs}");
+    }
 }

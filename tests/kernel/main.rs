@@ -7,6 +7,7 @@
 mod allocator;
 mod bus;
 mod capture;
+mod ends;
 mod heap;
 mod kernel_memory;
 mod life;

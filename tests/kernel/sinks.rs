@@ -161,7 +161,7 @@ fn the_service_manager_is_told() {
         .find(|line| line.starts_with("STATUS="))
         .expect("a status");
     assert!(
-        status.starts_with("STATUS=watching ") && status.ends_with(" firing"),
+        status.starts_with("STATUS=watching ") && status.ends_with(" open"),
         "{status}"
     );
     expect("WATCHDOG=1");

@@ -21,8 +21,9 @@ const HOUR: f64 = 3600.0;
 const INTERVAL: f64 = 5.0;
 
 /// What the public contract says of an alert as JSON, and what a replay adds.
-const KEYS: [&str; 35] = [
+const KEYS: [&str; 37] = [
     "change",
+    "state",
     "id",
     "time",
     "time_secs",
@@ -48,6 +49,7 @@ const KEYS: [&str; 35] = [
     "heap_bytes_per_sec",
     "heap_method",
     "since",
+    "unseen_since",
     "limit_bytes",
     "limit_kind",
     "exhausts_in_secs",
@@ -162,6 +164,8 @@ fn alerts(output: &Output) -> Vec<Value> {
         assert_eq!(keys, BTreeSet::from(KEYS));
         let is_cleared = alert["change"] == "cleared";
         assert_eq!(alert["reason"].is_string(), is_cleared, "{alert}");
+        let state = if is_cleared { "cleared" } else { "firing" };
+        assert_eq!(alert["state"], state, "{alert}");
         assert_eq!(alert["next_reminder"].is_null(), is_cleared, "{alert}");
         let time: jiff::Timestamp = alert["time"]
             .as_str()

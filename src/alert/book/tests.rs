@@ -1,5 +1,5 @@
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
@@ -20,6 +20,12 @@ struct Scene {
     secs: f64,
     sizes: RefCell<BTreeMap<ProcessId, u64>>,
     rule: Option<&'static str>,
+    /// Who is not measured at present.
+    unseen: BTreeSet<u32>,
+    /// Who was killed as memory ran out.
+    oom_killed: BTreeSet<u32>,
+    /// Time that a round stands for, if not the time since the one before.
+    stands_secs: Option<f64>,
 }
 
 impl Scene {
@@ -33,6 +39,9 @@ impl Scene {
             secs: 1000.0,
             sizes: RefCell::default(),
             rule: Some("default"),
+            unseen: BTreeSet::new(),
+            oom_killed: BTreeSet::new(),
+            stands_secs: None,
         }
     }
 
@@ -55,19 +64,26 @@ impl Scene {
         }
         let rule = self.rule;
         let sizes = self.sizes.borrow();
-        let pulse = |_, process| {
-            let bytes = *sizes.get(&process)?;
-            Some(Pulse {
-                sizes: Some(Sizes {
-                    bytes,
-                    floor_bytes: bytes,
-                }),
+        let pulse = |_: &Alert, process: ProcessId| {
+            let bytes =
+                *sizes
+                    .get(&process)
+                    .ok_or(match self.oom_killed.contains(&process.pid) {
+                        true => End::OomKilled,
+                        false => End::Exited,
+                    })?;
+            let sizes = Sizes {
+                bytes,
+                floor_bytes: bytes,
+                secs: self.stands_secs.unwrap_or(secs),
+            };
+            Ok(Pulse {
+                sizes: Some(sizes).filter(|_| !self.unseen.contains(&process.pid)),
                 rule: Some(rule),
             })
         };
-        let changes = self
-            .book
-            .round(&self.now(), &self.settings, "host", leaks, pulse);
+        let now = self.now();
+        let changes = self.book.round(&now, &self.settings, "host", leaks, pulse);
         let words = |alert: &Alert| match alert.reason {
             Some(reason) => format!("{} {} {reason:?}", alert.change, alert.pid),
             None => format!("{} {}", alert.change, alert.pid),
@@ -85,6 +101,17 @@ impl Scene {
 
     fn end(&self, pid: u32) {
         self.sizes.borrow_mut().remove(&process(pid));
+    }
+
+    /// Rounds of a minute each, in which nothing may be said.
+    fn pass(&mut self, minutes: u32) {
+        for minute in 1..=minutes {
+            assert_eq!(self.round(60.0, vec![]), [""; 0], "after {minute} min");
+        }
+    }
+
+    fn state(&self) -> State {
+        self.book.standing()[0].state
     }
 }
 
@@ -297,4 +324,237 @@ fn another_rule_clears() {
     scene.round(5.0, vec![leak(1, "a")]);
     scene.rule = None;
     assert_eq!(scene.round(5.0, vec![]), ["cleared 1 RuleChanged"]);
+}
+
+#[test]
+fn what_is_not_measured_grows_stale_and_is_never_cleared() {
+    let mut scene = Scene::new();
+    scene.round(5.0, vec![leak(1, "a")]);
+    // Quiet for most of the time that would clear it.
+    scene.pass(14);
+    scene.unseen.insert(1);
+    scene.pass(14);
+    assert_eq!(scene.state(), State::Firing);
+    assert_eq!(scene.round(60.0, vec![]), ["updated 1"]);
+    let stale = scene.book.standing().remove(0);
+    assert_eq!(stale.state, State::Stale);
+    assert!(
+        stale
+            .message
+            .contains("nothing has been seen of server (pid 1, a) for 15 min"),
+        "{}",
+        stale.message
+    );
+    scene.pass(600);
+    assert_eq!(scene.state(), State::Stale);
+    // It is seen again, and goes on being quiet where it was.
+    scene.unseen.clear();
+    assert_eq!(
+        scene.round(60.0, vec![]),
+        ["cleared 1 StoppedGrowing"],
+        "a minute was left"
+    );
+}
+
+#[test]
+fn what_comes_back_is_said_once_whatever_comes_with_it() {
+    for (name, bytes, again, said, minutes) in [
+        ("quiet", 0, vec![], "updated 1", 13),
+        ("grown", 300 * MIB, vec![], "updated 1", 14),
+        ("found again", 0, vec![leak(1, "a")], "updated 1", 14),
+        ("worse", 0, vec![critical(leak(1, "a"))], "escalated 1", 14),
+    ] {
+        let mut scene = Scene::new();
+        scene.round(5.0, vec![leak(1, "a")]);
+        scene.unseen.insert(1);
+        scene.pass(14);
+        assert_eq!(scene.round(60.0, vec![]), ["updated 1"], "{name}");
+        scene.pass(5);
+        scene.unseen.clear();
+        scene.grow(1, bytes);
+        assert_eq!(scene.round(60.0, again), [said], "{name}");
+        let back = scene.book.standing().remove(0);
+        assert_eq!(back.state, State::Firing, "{name}");
+        assert_eq!(back.unseen_since, None, "{name}");
+        if said == "updated 1" {
+            assert!(
+                back.message.contains("is seen again, after 21 min"),
+                "{name}: {}",
+                back.message
+            );
+        }
+        scene.pass(minutes);
+        assert_eq!(
+            scene.round(60.0, vec![]),
+            ["cleared 1 StoppedGrowing"],
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn a_stale_alert_ends_with_its_process_or_its_rule() {
+    for (end, said) in [
+        ("exit", "cleared 1 Exited"),
+        ("oom", "cleared 1 OomKilled"),
+        ("rule", "cleared 1 RuleChanged"),
+    ] {
+        let mut scene = Scene::new();
+        scene.round(5.0, vec![leak(1, "a")]);
+        scene.unseen.insert(1);
+        scene.round(900.0, vec![]);
+        assert_eq!(scene.state(), State::Stale);
+        match end {
+            "rule" => scene.rule = Some("other"),
+            _ => scene.end(1),
+        }
+        if end == "oom" {
+            scene.oom_killed.insert(1);
+        }
+        assert_eq!(scene.round(5.0, vec![]), [said]);
+    }
+}
+
+#[test]
+fn it_is_stale_only_when_none_of_its_processes_is_seen() {
+    let mut scene = Scene::new();
+    scene.round(5.0, vec![leak(1, "a"), leak(2, "a")]);
+    scene.unseen.insert(1);
+    for _ in 0..40 {
+        scene.grow(2, 60 * MIB);
+        scene.pass(1);
+    }
+    assert_eq!(scene.state(), State::Firing);
+    scene.end(2);
+    assert_eq!(scene.round(60.0, vec![]), ["updated 1"]);
+    assert_eq!(scene.state(), State::Stale);
+}
+
+#[test]
+fn a_storm_of_stale_alerts_keeps_to_the_budget() {
+    let mut scene = Scene::new();
+    scene.settings.max_per_hour = 10;
+    let leaks = (1..=9).map(|pid| leak(pid, &format!("unit-{pid}")));
+    assert_eq!(scene.round(5.0, leaks.collect()).len(), 9);
+    scene.unseen.extend(1..=9);
+    assert_eq!(scene.round(900.0, vec![]).len(), 1);
+    assert_eq!(scene.book.n_stale(), 9);
+    // The others are said when there is room, unless they are seen before that.
+    scene.unseen.retain(|pid| *pid > 5);
+    assert_eq!(scene.round(5.0, vec![]).len(), 0);
+    scene.stands_secs = Some(5.0);
+    let later = scene.round(3600.0, vec![]);
+    assert_eq!(later.len(), 5, "{later:?}");
+    assert!(later.iter().all(|said| said.starts_with("updated ")));
+}
+
+#[test]
+fn what_was_held_back_is_not_raised_while_nobody_sees_it() {
+    let mut scene = Scene::new();
+    scene.settings.max_per_hour = 1;
+    let said = scene.round(5.0, vec![leak(1, "a"), critical(leak(2, "b"))]);
+    assert_eq!(said, ["raised 2"]);
+    scene.end(2);
+    scene.unseen.insert(1);
+    assert_eq!(scene.round(900.0, vec![]), ["cleared 2 Exited"]);
+    assert_eq!(scene.state(), State::Stale);
+    assert_eq!(scene.round(7200.0, vec![]), [""; 0]);
+    scene.unseen.clear();
+    assert_eq!(scene.round(60.0, vec![]), ["raised 1"]);
+}
+
+#[test]
+fn a_gap_does_not_clear() {
+    let mut scene = Scene::new();
+    scene.round(5.0, vec![leak(1, "a")]);
+    // Nobody looked for ten hours: the next round stands for half a minute of them.
+    scene.stands_secs = Some(30.0);
+    assert_eq!(scene.round(36_000.0, vec![]), [""; 0]);
+    scene.stands_secs = None;
+    scene.pass(14);
+    assert_eq!(scene.round(60.0, vec![]), ["cleared 1 StoppedGrowing"]);
+}
+
+#[test]
+fn what_is_measured_anew_counts_from_where_it_begins() {
+    let mut scene = Scene::new();
+    scene.round(5.0, vec![leak(1, "a")]);
+    scene.round(5.0, vec![]);
+    scene.unseen.insert(1);
+    scene.round(60.0, vec![]);
+    scene.unseen.clear();
+    // From nothing, at the rate that raised it: far from where it was, but growing.
+    scene.sizes.borrow_mut().insert(process(1), 0);
+    for _ in 0..30 {
+        scene.pass(1);
+        scene.grow(1, 60 * MIB);
+    }
+    assert_eq!(scene.book.standing()[0].growth_bytes, 29 * 60 * MIB);
+}
+
+#[test]
+fn a_kill_for_lack_of_memory_is_the_reason_even_if_others_end_after_it() {
+    for (first, second, said) in [(1, 2, "cleared 1 OomKilled"), (2, 1, "cleared 1 OomKilled")] {
+        let mut scene = Scene::new();
+        scene.round(5.0, vec![leak(1, "a"), leak(2, "a")]);
+        scene.oom_killed.insert(1);
+        scene.end(first);
+        scene.pass(1);
+        scene.end(second);
+        assert_eq!(scene.round(5.0, vec![]), [said]);
+    }
+    // One that goes on, and stops growing later, was not.
+    let mut scene = Scene::new();
+    scene.round(5.0, vec![leak(1, "a"), leak(2, "a")]);
+    scene.oom_killed.insert(1);
+    scene.end(1);
+    scene.pass(14);
+    assert_eq!(scene.round(60.0, vec![]), ["cleared 1 StoppedGrowing"]);
+}
+
+#[test]
+fn a_state_of_before_is_taken_on() {
+    let mut scene = Scene::new();
+    scene.round(5.0, vec![leak(1, "a")]);
+    let mut kept = serde_json::to_value(&scene.book).expect("a book as JSON");
+    let open = kept["open"].as_object_mut().expect("alerts");
+    for open in open.values_mut() {
+        let alert = open["alert"].as_object_mut().expect("an alert");
+        for field in [
+            "state",
+            "unseen_since",
+            "exhausts_in_secs_low",
+            "exhausts_in_secs_high",
+        ] {
+            alert.remove(field).expect("a field");
+        }
+        let open = open.as_object_mut().expect("an alert");
+        for field in ["said_state", "was_oom_killed"] {
+            open.remove(field).expect("a field");
+        }
+        let member = open["members"][0].as_object_mut().expect("a member");
+        for field in ["quiet_secs", "unseen_secs"] {
+            member.remove(field).expect("a field");
+        }
+        member.insert("mark_secs".to_owned(), 1005.0.into());
+    }
+    scene.book = serde_json::from_value(kept).expect("a book from JSON");
+    scene.secs += 3600.0;
+    scene.book.resume(&scene.now(), true);
+    scene.pass(14);
+    assert_eq!(scene.round(60.0, vec![]), ["cleared 1 StoppedGrowing"]);
+}
+
+#[test]
+fn a_restart_of_the_daemon_neither_winds_the_clock_back_nor_on() {
+    let mut scene = Scene::new();
+    scene.round(5.0, vec![leak(1, "a")]);
+    for _ in 0..2 {
+        scene.pass(7);
+        let kept = serde_json::to_string(&scene.book).expect("a book as JSON");
+        scene.book = serde_json::from_str(&kept).expect("a book from JSON");
+        scene.secs += 3600.0;
+        scene.book.resume(&scene.now(), true);
+    }
+    assert_eq!(scene.round(60.0, vec![]), ["cleared 1 StoppedGrowing"]);
 }
