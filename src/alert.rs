@@ -9,7 +9,7 @@ mod member;
 pub mod message;
 mod outbox;
 
-pub use crate::detect::Cause;
+pub use crate::detect::{Cause, Check, Gate};
 pub use book::Book;
 pub use outbox::Outbox;
 
@@ -67,6 +67,13 @@ pub struct Alert {
     pub container: Option<String>,
     /// How many processes leak under this alert.
     pub processes: usize,
+    /// How many processes of the same program are like it in age and size or grow alike, itself
+    /// included, at most 200; 0 if there is nothing to compare.
+    #[serde(default)]
+    pub peers: usize,
+    /// How many of them grow alike. One is a process that grows alone among others like it.
+    #[serde(default)]
+    pub peers_growing: usize,
     /// What was measured.
     pub source: Source,
     /// What kind of growth it is.
@@ -83,7 +90,8 @@ pub struct Alert {
     pub growth_bytes: u64,
     /// The estimated rate, in bytes a second.
     pub growth_bytes_per_sec: f64,
-    /// The lower bound of the rate, which fired, in bytes a second.
+    /// The lower bound of the rate, in bytes a second: this fired, by itself or together with those
+    /// of its peers that grow alike.
     pub growth_bytes_per_sec_low: f64,
     /// Since when it has been growing, as far as is remembered.
     pub since: Timestamp,
@@ -106,6 +114,9 @@ pub struct Alert {
     pub next_reminder: Option<Timestamp>,
     /// Where the leaked memory was allocated.
     pub sites: Vec<Site>,
+    /// What each gate found and asked when it was last found leaking: why it is taken for a leak.
+    #[serde(default)]
+    pub gates: Vec<Check>,
     /// What could not be seen, a phrase each.
     pub loss: Vec<String>,
     /// One sentence for a tired person.

@@ -1,12 +1,14 @@
 //! What `memleakctl` prints: the daemon's answers as tables for people and as JSON for scripts.
 
 mod capture;
+mod explain;
 mod measured;
 mod signed;
 mod table;
 mod top;
 
 pub use capture::{capture, capture_time};
+pub use explain::{Marks, explain, gates};
 pub use top::{Listed, Renewal, top};
 
 use std::fmt;

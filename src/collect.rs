@@ -13,6 +13,7 @@ mod host;
 mod kernel;
 mod limit;
 mod live;
+mod name;
 mod oom;
 mod passwd;
 mod recorded;

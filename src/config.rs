@@ -11,12 +11,14 @@ mod load;
 mod rule;
 mod search;
 mod shape;
+mod sustained;
 
 pub use fault::Fault;
 pub use glob::Glob;
 pub use load::load_file;
 pub use rule::{Critical, Fast, Match, Rule, RuleName, Rules, Severity, Subject};
 pub use search::Search;
+pub use sustained::Sustained;
 
 use std::path::PathBuf;
 

@@ -4,9 +4,11 @@
 //! next round, a signal or a sink's report, whichever comes first. What can fail at start fails
 //! before readiness; after it, an error costs one round or one message.
 
+mod answer;
 mod clock;
 mod complaint;
 mod measure;
+mod memory;
 mod outlets;
 mod pulse;
 mod report;
@@ -24,7 +26,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use tracing::{error, info, warn};
 
-use crate::bus::Shared;
+use crate::bus::{Question, Shared};
 use crate::collect::{Live, Prober};
 use crate::config::{Config, Fault, Search, load_file};
 use crate::sample::{Moment, ProcessId, Source};
@@ -32,6 +34,7 @@ use crate::sink::{Delivery, Form, Report};
 use crate::watch::{Leak, Watch};
 use complaint::Complaints;
 use measure::KernelSuspicion;
+use memory::Memory;
 use outlets::Outlets;
 use pulse::pulse;
 use report::summary;
@@ -59,6 +62,7 @@ enum Event {
     Terminate,
     Reload,
     Report(Report),
+    Question(Question),
 }
 
 /// The configuration that a command line asks for.
@@ -112,6 +116,7 @@ struct Daemon {
     /// One for each source that is measured; the first is of pages.
     watches: Vec<Watch>,
     state: State,
+    memory: Memory,
     store: Store,
     saved: Instant,
     /// Deliveries that would be repeated if the daemon were killed now.
@@ -135,7 +140,11 @@ impl Daemon {
         }
         let store = Store::open()?;
         let (state, same_boot) = store.load();
-        let shared = Shared::new(prober.clone());
+        let questions = sender.clone();
+        // The loop that no longer listens has ended, and nobody gets an answer.
+        let shared = Shared::new(prober.clone(), move |question| {
+            drop(questions.send(Event::Question(question)));
+        });
         let mut outlets = Outlets::new(shared.clone(), sender);
         outlets.configure(&config, &options, store.directory());
         let mut daemon = Self {
@@ -149,6 +158,7 @@ impl Daemon {
             config,
             collector,
             state,
+            memory: Memory::load(&store),
             store,
             saved: Instant::now(),
             is_delivered_unsaved: false,
@@ -193,6 +203,7 @@ impl Daemon {
         if is_news || (n_open > 0 && self.saved.elapsed() >= SAVE_EVERY) {
             self.save();
         }
+        self.memory.save_when_due(&self.store, &mut self.complaints);
         self.round_secs = started.elapsed().as_secs_f64();
         let status = self.status();
         let summary = summary(&status);
@@ -207,7 +218,8 @@ impl Daemon {
     fn scan(&mut self, now: &Moment) -> Result<Vec<Leak>> {
         let mut leaks = Vec::new();
         for watch in &mut self.watches {
-            match (watch.source(), watch.round(now, &mut self.collector)) {
+            let found = watch.round(now, &mut self.collector, &mut self.memory.past);
+            match (watch.source(), found) {
                 (Source::Pages, Err(error)) => return Err(error),
                 (Source::Pages | Source::Heap, Ok(found)) => leaks.extend(found),
                 (Source::Kernel, Ok(found)) => {
@@ -241,6 +253,7 @@ impl Daemon {
                     return Flow::GoOn;
                 }
                 Ok(Event::Report(report)) => self.take(report),
+                Ok(Event::Question(question)) => self.answer(question),
                 Err(RecvTimeoutError::Timeout) => return Flow::GoOn,
             }
             if Instant::now() >= until {
@@ -332,11 +345,12 @@ impl Daemon {
         while self.state.outbox.is_under_way() {
             match events.recv_timeout(until.saturating_duration_since(Instant::now())) {
                 Ok(Event::Report(report)) => self.take(report),
-                Ok(Event::Terminate | Event::Reload) => {}
+                Ok(Event::Terminate | Event::Reload | Event::Question(_)) => {}
                 Err(_) => break,
             }
         }
         self.save();
+        self.memory.save(&self.store, &mut self.complaints);
     }
 }
 

@@ -22,6 +22,8 @@ pub mod detect;
 
 pub mod plan;
 
+pub mod past;
+
 pub mod watch;
 
 pub mod alert;

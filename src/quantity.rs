@@ -19,6 +19,18 @@ use std::fmt;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unreadable(String);
 
+impl Unreadable {
+    /// The same of what may be a certain word instead: it is neither that nor a quantity.
+    #[must_use]
+    pub fn or(self, word: &str) -> Self {
+        // From the right, as what was written may hold any words.
+        match self.0.rsplit_once(" is not ") {
+            Some((text, rest)) => Self(format!("{text} is neither {word:?} nor {rest}")),
+            None => self,
+        }
+    }
+}
+
 impl fmt::Display for Unreadable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)

@@ -7,6 +7,7 @@ use anyhow::Result;
 use crate::alert::{Alert, Book};
 use crate::collect::{Recorded, Recording};
 use crate::config::Config;
+use crate::past::Past;
 use crate::sample::Source;
 use crate::watch::{End, Watch};
 
@@ -21,9 +22,10 @@ pub fn replay(
     let interval_secs = recording.interval_secs()?.unwrap_or(scan_secs);
     let mut recorded = Recorded::new(recording, interval_secs);
     let mut watch = Watch::new(config, Source::Pages, interval_secs.max(scan_secs));
+    let mut past = Past::default();
     let mut book = Book::default();
     while let Some(now) = recorded.advance()? {
-        let leaks = watch.round(&now, &mut recorded)?;
+        let leaks = watch.round(&now, &mut recorded, &mut past)?;
         for change in book.round(&now, &config.alert, "replay", leaks, |_, process| {
             watch.pulse(process).ok_or(End::Exited)
         }) {

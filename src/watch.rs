@@ -3,9 +3,15 @@
 //! The daemon and the replay drive this same code. What it asks of the outside goes through a
 //! [`Collector`], only for processes that have grown, and at most so often in one round.
 
+mod explain;
 mod judge;
+mod known;
+mod learn;
+mod peers;
 
+pub use explain::Account;
 pub use judge::Leak;
+pub use peers::Peers;
 
 use std::collections::HashMap;
 
@@ -14,9 +20,11 @@ use anyhow::Result;
 use crate::collect::{Collector, Facts};
 use crate::config::{self, Config, Rules};
 use crate::detect::{self, History};
+use crate::past::{Past, Run};
 use crate::plan::Candidate;
 use crate::sample::{Moment, ProcessId, Sample, Source};
-use judge::Known;
+use known::Known;
+use peers::Programs;
 
 /// Processes whose facts are read in one round; the others wait for the next.
 const MAX_FACTS: usize = 32;
@@ -37,6 +45,8 @@ pub struct Watch {
     processes: HashMap<u32, Tracked>,
     /// Grown processes of this round, and how many scales closed a block; kept for its memory.
     grown: Vec<(u32, usize)>,
+    /// Which processes belong together; of this round only.
+    programs: Programs,
     round: u32,
     n_facts: usize,
     /// When the last scan that did not fail was, and for how long it stands.
@@ -96,6 +106,8 @@ struct Tracked {
     /// Until when it is a suspect, whatever is read of it anew meanwhile.
     suspect_until_secs: f64,
     known: Option<Box<Known>>,
+    /// What is learnt from it once it has grown; only by its pages.
+    run: Option<Box<Run>>,
 }
 
 impl Watch {
@@ -109,6 +121,7 @@ impl Watch {
             knows_all: false,
             processes: HashMap::new(),
             grown: Vec::new(),
+            programs: Programs::default(),
             round: 0,
             n_facts: 0,
             seen_secs: None,
@@ -146,25 +159,32 @@ impl Watch {
     }
 
     /// Scans every process once and returns the leaks that show.
-    pub fn round(&mut self, now: &Moment, collector: &mut dyn Collector) -> Result<Vec<Leak>> {
+    ///
+    /// What programs did before, `past`, is heeded and added to by the watch of pages only.
+    pub fn round(
+        &mut self,
+        now: &Moment,
+        collector: &mut dyn Collector,
+        past: &mut Past,
+    ) -> Result<Vec<Leak>> {
         self.round = self.round.wrapping_add(1);
         self.n_facts = 0;
         self.grown.clear();
+        self.programs.clear();
         self.is_current = false;
-        collector.scan(self.source, &mut |sample| self.take(now, sample))?;
+        collector.scan(self.source, &mut |sample| self.take(now, sample, past))?;
         self.is_current = true;
         let before_secs = self.seen_secs.replace(now.monotonic_secs);
         let since_secs = now.monotonic_secs - before_secs.unwrap_or(now.monotonic_secs);
         self.stands_secs = since_secs.clamp(0.0, MAX_INTERVALS * self.block_secs);
-        let round = self.round;
-        self.processes.retain(|_, tracked| tracked.round == round);
+        self.forget_ended(now, collector, past);
 
         let mut grown = std::mem::take(&mut self.grown);
         // Facts are read of so many in a round: first of those that have grown.
         grown.sort_by_key(|(_, n_scales)| *n_scales == 0);
         let leaks = grown
             .iter()
-            .filter_map(|(pid, n_scales)| self.judge(now, *pid, *n_scales, collector))
+            .filter_map(|(pid, n_scales)| self.judge(now, *pid, *n_scales, collector, past))
             .collect();
         self.grown = grown;
         Ok(leaks)
@@ -213,6 +233,13 @@ impl Watch {
     pub fn has_rule(&self, name: &str) -> bool {
         let mut active = self.rules.active();
         active.any(|(active, rule)| active == name && rule.source == self.source)
+    }
+
+    /// The process that has a number, as of the last scan.
+    pub fn process(&self, pid: u32) -> Option<ProcessId> {
+        self.processes
+            .get(&pid)
+            .map(|tracked| tracked.sample.process)
     }
 
     /// A process as last seen, and what it is, where that has been read.
@@ -264,7 +291,7 @@ impl Watch {
             .collect()
     }
 
-    fn take(&mut self, now: &Moment, sample: Sample) {
+    fn take(&mut self, now: &Moment, sample: Sample, past: &mut Past) {
         let tracked = self
             .processes
             .entry(sample.process.pid)
@@ -274,6 +301,7 @@ impl Watch {
                 history: History::new(self.block_secs, now.monotonic_secs, sample.bytes),
                 suspect_until_secs: f64::NEG_INFINITY,
                 known: None,
+                run: None,
             });
         if tracked.round == self.round {
             return;
@@ -284,6 +312,7 @@ impl Watch {
         // Another process with that pid, or another program in that process. A new name alone is
         // neither: programs show with it what they are at.
         if before.process != sample.process || (is_renamed && sample.bytes < before.bytes / 2) {
+            tracked.end_run(now, false, past);
             tracked.history = History::new(self.block_secs, now.monotonic_secs, sample.bytes);
             tracked.suspect_until_secs = f64::NEG_INFINITY;
             tracked.known = None;
@@ -305,7 +334,9 @@ impl Watch {
         pid: u32,
         n_scales: usize,
         collector: &mut dyn Collector,
+        past: &mut Past,
     ) -> Option<Leak> {
+        let learns = self.source == Source::Pages;
         let tracked = self.processes.get_mut(&pid)?;
         if tracked.known.is_none() {
             if self.n_facts == MAX_FACTS {
@@ -315,8 +346,24 @@ impl Watch {
             let facts = collector.facts(&tracked.sample).ok()?;
             let known = Known::new(&self.rules, self.source, &tracked.sample, facts);
             tracked.known = Some(Box::new(known));
+            if learns {
+                tracked.recognise(now, past);
+            }
         }
-        tracked.judge(now, &self.rules, self.source, n_scales, collector)
+        if learns {
+            tracked.follow_run(now, self.notable_bytes, past);
+        }
+        let found = tracked.assess(now, &self.rules, n_scales)?;
+        let company = self
+            .programs
+            .company(now, &self.processes, pid, &found.growth);
+        let tracked = self.processes.get_mut(&pid)?;
+        let company = company.as_ref();
+        let leak = tracked.judge(now, &self.rules, self.source, &found, company, collector);
+        if let (Some(_), Some(run)) = (&leak, &mut tracked.run) {
+            run.leak(now, past);
+        }
+        leak
     }
 }
 

@@ -7,6 +7,7 @@ use super::budget::Budget;
 use super::member::{Member, Vital};
 use super::{Alert, Cause, Change, Reason, State, message};
 use crate::config::{self, Severity};
+use crate::detect::Forecast;
 use crate::sample::{Moment, ProcessId, Source};
 use crate::watch::{End, Leak, Pulse};
 
@@ -108,6 +109,13 @@ impl Book {
         members.map(|member| member.process).collect()
     }
 
+    /// The open alerts that a process is part of, by their ids.
+    pub fn alerts_of(&self, process: ProcessId) -> Vec<String> {
+        let of_process = |open: &&Open| open.members.iter().any(|member| member.process == process);
+        let open = self.open.values().filter(of_process);
+        open.map(|open| open.alert.id.clone()).collect()
+    }
+
     /// Whether an alert of a source is open.
     pub fn has(&self, source: Source) -> bool {
         self.open.values().any(|open| open.alert.source == source)
@@ -201,6 +209,8 @@ impl Open {
             uid: 0,
             container: None,
             processes: 1,
+            peers: 0,
+            peers_growing: 0,
             source: leak.source,
             cause: Cause::Unknown,
             bytes: 0,
@@ -218,6 +228,7 @@ impl Open {
             exhausts_in_secs_high: None,
             next_reminder: None,
             sites: Vec::new(),
+            gates: Vec::new(),
             loss: Vec::new(),
             message: String::new(),
         };
@@ -258,7 +269,7 @@ impl Open {
             .iter()
             .filter(|member| member.process != process);
         let is_fastest =
-            others.all(|other| other.bytes_per_sec_low < leak.growth.bytes_per_sec_low);
+            others.all(|other| other.bytes_per_sec_low < leak.growth.bytes_per_sec.low);
         let is_shown =
             self.shows(process) || !self.members.iter().any(|member| self.shows(member.process));
         if let Some(member) = self.members.iter().find(|member| member.process == process)
@@ -385,32 +396,11 @@ impl Open {
 ///
 /// FNV-1a, 64 bits: short, and stable over versions of memleakd and of its dependencies.
 fn identity(leak: &Leak) -> String {
-    let text = [leak.rule.clone(), subject(leak)].join("\0");
+    let text = [leak.rule.clone(), leak.facts.subject(&leak.sample)].join("\0");
     let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     });
     format!("{:012x}", hash >> 16)
-}
-
-/// What leaks, as people would name it: its unit, or else its container or executable. Users may
-/// have units of the same name, and a login session is no unit that would leak as one.
-fn subject(leak: &Leak) -> String {
-    let facts = &leak.facts;
-    let program = || {
-        facts
-            .exe
-            .clone()
-            .unwrap_or_else(|| leak.sample.comm.to_string())
-    };
-    match (&facts.user_unit, &facts.unit, &facts.container) {
-        (Some(user_unit), _, _) => format!("{user_unit}\0{}", leak.sample.uid),
-        (None, Some(unit), _) if unit.ends_with(".scope") && unit.starts_with("session-") => {
-            format!("{unit}\0{}", program())
-        }
-        (None, Some(unit), _) => unit.clone(),
-        (None, None, Some(container)) => container.clone(),
-        (None, None, None) => program(),
-    }
 }
 
 /// Makes an alert speak of a leaking process.
@@ -441,17 +431,19 @@ fn show(alert: &mut Alert, leak: &Leak, member: &Member) {
         alert.heap_bytes_per_sec = Some(heap.growth_bytes_per_sec.round());
         alert.heap_method = Some(heap.method.clone());
     }
+    (alert.peers, alert.peers_growing) = (leak.peers.n, leak.peers.n_growing);
     alert.bytes = leak.sample.bytes;
     alert.growth_bytes = leak.sample.bytes.saturating_sub(member.base_bytes);
-    alert.growth_bytes_per_sec = leak.growth.bytes_per_sec.round();
-    alert.growth_bytes_per_sec_low = leak.growth.bytes_per_sec_low.round();
+    alert.growth_bytes_per_sec = leak.growth.bytes_per_sec.median.round();
+    alert.growth_bytes_per_sec_low = leak.growth.bytes_per_sec.low.round();
     alert.since = member.since;
     alert.limit_bytes = leak.headroom.as_ref().map(|headroom| headroom.limit_bytes);
     alert.limit_kind = leak.headroom.as_ref().map(|headroom| headroom.kind);
-    alert.exhausts_in_secs = leak
-        .headroom
-        .as_ref()
-        .map(|headroom| (headroom.headroom_bytes as f64 / leak.growth.bytes_per_sec) as u64);
+    let secs = |of: fn(Forecast) -> Option<f64>| leak.forecast.and_then(of).map(|secs| secs as u64);
+    alert.exhausts_in_secs = secs(|forecast| forecast.likely_secs);
+    alert.exhausts_in_secs_low = secs(|forecast| forecast.soonest_secs);
+    alert.exhausts_in_secs_high = secs(|forecast| forecast.latest_secs);
+    alert.gates.clone_from(&leak.checks);
     alert.loss.clone_from(&leak.loss);
 }
 

@@ -46,7 +46,7 @@ impl Member {
             process: leak.sample.process,
             since: now.time.saturating_sub(before).unwrap_or(now.time),
             base_bytes: leak.sample.bytes.saturating_sub(growth.gained_bytes as u64),
-            bytes_per_sec_low: growth.bytes_per_sec_low,
+            bytes_per_sec_low: growth.bytes_per_sec.low,
             window_secs: growth.secs,
             mark_bytes: 0,
             quiet_secs: 0.0,
@@ -57,7 +57,7 @@ impl Member {
 
     /// It was found leaking again.
     pub fn refresh(&mut self, now: &Moment, leak: &Leak) {
-        self.bytes_per_sec_low = leak.growth.bytes_per_sec_low;
+        self.bytes_per_sec_low = leak.growth.bytes_per_sec.low;
         self.window_secs = leak.growth.secs;
         self.quiet_secs = 0.0;
         self.unseen_secs = 0.0;

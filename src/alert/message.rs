@@ -34,9 +34,8 @@ pub fn sentence(alert: &Alert) -> String {
         Source::Heap => "the heap of ",
         Source::Kernel => "the kernel memory of ",
     };
-    let left = time_left(alert)
-        .map(|left| format!("; {left}"))
-        .unwrap_or_default();
+    let known = [time_left(alert), peers(alert)].into_iter().flatten();
+    let known: String = known.map(|known| format!("; {known}")).collect();
     match (alert.change, alert.state, unseen) {
         (_, State::Stale, Some(unseen)) => format!(
             "nothing has been seen of {what}{who} for {unseen}: whether it still leaks is not known; it held {size}"
@@ -45,16 +44,16 @@ pub fn sentence(alert: &Alert) -> String {
             "{what}{who} is seen again, after {unseen}: it grew by {rate} before, and holds {size}"
         ),
         (Change::Raised, ..) => format!(
-            "{who} {leaks}: it grows by {rate} (at least {least}), has gained {gained} in {since} and holds {size}{left}"
+            "{who} {leaks}: it grows by {rate} (at least {least}), has gained {gained} in {since} and holds {size}{known}"
         ),
         (Change::Escalated, ..) => format!(
-            "{who} {leaks} and is running out of it: it grows by {rate} (at least {least}) and holds {size}{left}"
+            "{who} {leaks} and is running out of it: it grows by {rate} (at least {least}) and holds {size}{known}"
         ),
         (Change::Reminded, ..) => format!(
-            "{who} still {leaks}: {rate} (at least {least}), {gained} gained in {since}, it holds {size}{left}"
+            "{who} still {leaks}: {rate} (at least {least}), {gained} gained in {since}, it holds {size}{known}"
         ),
         (Change::Updated, ..) => {
-            format!("{who} {leaks}: {rate} (at least {least}), it holds {size}{left}")
+            format!("{who} {leaks}: {rate} (at least {least}), it holds {size}{known}")
         }
         (Change::Cleared, ..) => match alert.reason {
             Some(Reason::Exited) => {
@@ -107,7 +106,9 @@ pub fn text(alert: &Alert) -> String {
         ("size", Some(Bytes(alert.bytes).to_string())),
         ("heap", heap(alert)),
         ("cause", cause(alert.cause).map(str::to_owned)),
+        ("workers", peers(alert)),
         ("time left", Some(left).filter(|_| !is_over)),
+        ("why", why(alert).filter(|_| !is_over)),
         ("severity", Some(alert.severity.to_string())),
         ("stale", unseen),
         ("rule", Some(alert.rule.clone())),
@@ -142,6 +143,23 @@ fn heap(alert: &Alert) -> Option<String> {
         false => "no net growth".to_owned(),
     };
     Some(format!("{grows} ({method})"))
+}
+
+/// How it compares with the others of its program; nothing if that is not known.
+pub fn peers(alert: &Alert) -> Option<String> {
+    match (alert.peers, alert.peers_growing) {
+        (0, _) | (_, 0) => None,
+        (n, 1) => Some(format!("it alone of {n} like it grows")),
+        (2, 2) => Some("both of its workers grow alike".to_owned()),
+        (n, n_growing) if n_growing == n => Some(format!("all {n} of its workers grow alike")),
+        (n, n_growing) => Some(format!("{n_growing} of its {n} workers grow alike")),
+    }
+}
+
+/// What the gates found, in short.
+fn why(alert: &Alert) -> Option<String> {
+    let checks: Vec<_> = alert.gates.iter().map(ToString::to_string).collect();
+    (!checks.is_empty()).then(|| checks.join("; "))
 }
 
 /// A cause in words; nothing if it is not known.
@@ -233,6 +251,8 @@ pub(crate) mod tests {
             uid: 105,
             container: None,
             processes: 1,
+            peers: 0,
+            peers_growing: 0,
             source: Source::Pages,
             cause: Cause::Unknown,
             bytes: 1 << 30,
@@ -250,6 +270,7 @@ pub(crate) mod tests {
             exhausts_in_secs_high: None,
             next_reminder: None,
             sites: Vec::new(),
+            gates: Vec::new(),
             loss: Vec::new(),
             message: String::new(),
         };
@@ -285,6 +306,39 @@ pub(crate) mod tests {
                 },
                 "postgres (pid 812 and 2 more, postgresql.service) leaks memory: it grows by 8 MiB/min (at least 7.4 MiB/min), \
                  has gained 118 MiB in 14 min and holds 1 GiB",
+            ),
+            (
+                Alert {
+                    processes: 6,
+                    peers: 8,
+                    peers_growing: 6,
+                    ..alert()
+                },
+                "postgres (pid 812 and 5 more, postgresql.service) leaks memory: it grows by 8 MiB/min (at least 7.4 MiB/min), \
+                 has gained 118 MiB in 14 min and holds 1 GiB; memory.max of its cgroup (4 GiB) would be reached in 6 h 23 min; \
+                 6 of its 8 workers grow alike",
+            ),
+            (
+                Alert {
+                    change: Change::Reminded,
+                    limit_kind: None,
+                    peers: 8,
+                    peers_growing: 1,
+                    ..alert()
+                },
+                "postgres (pid 812, postgresql.service) still leaks memory: 8 MiB/min (at least 7.4 MiB/min), \
+                 118 MiB gained in 14 min, it holds 1 GiB; it alone of 8 like it grows",
+            ),
+            (
+                Alert {
+                    change: Change::Updated,
+                    limit_kind: None,
+                    peers: 2,
+                    peers_growing: 2,
+                    ..alert()
+                },
+                "postgres (pid 812, postgresql.service) leaks memory: 8 MiB/min (at least 7.4 MiB/min), \
+                 it holds 1 GiB; both of its workers grow alike",
             ),
             (
                 cleared(Reason::Exited),

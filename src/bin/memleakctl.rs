@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
 use memleakd::bus::Client;
-use memleakd::client::{self, Listed, Renewal, capture_time, columns};
+use memleakd::client::{self, Listed, Marks, Renewal, capture_time, columns};
 use memleakd::daemon::{self, Options};
 use memleakd::program;
 use memleakd::quantity::Span;
@@ -50,6 +50,19 @@ enum Command {
     Show {
         /// Its id, as "memleakctl alerts" has it.
         id: String,
+        #[command(flatten)]
+        form: Form,
+    },
+    /// Why a process is taken for one that leaks, or why not: each gate with its value.
+    ///
+    /// Users other than root may ask after their own processes.
+    #[command(after_long_help = client::gates())]
+    Explain {
+        /// Its process id.
+        pid: u32,
+        /// The gates of every lane, and not just of the one that decides.
+        #[arg(short, long)]
+        all: bool,
         #[command(flatten)]
         form: Form,
     },
@@ -133,6 +146,14 @@ fn run(command: Command, output: &mut impl Write) -> Result<()> {
                 client::json(output, &alert)
             } else {
                 client::alert(output, &alert)
+            }
+        }
+        Command::Explain { pid, all, form } => {
+            let explained = Client::connect()?.explain(pid)?;
+            if form.json {
+                client::json(output, &explained)
+            } else {
+                client::explain(output, &explained, all, Marks::of_terminal(), columns())
             }
         }
         Command::Check { file, form } => {

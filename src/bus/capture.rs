@@ -31,8 +31,8 @@ fn time(secs: f64) -> fdo::Result<Duration> {
     }
 }
 
-/// A process that somebody may have measured.
-fn subject(host: &Host, audience: Audience, pid: u32) -> fdo::Result<ProcessId> {
+/// A process that somebody may have measured, or ask about.
+pub(super) fn subject(host: &Host, audience: Audience, pid: u32) -> fdo::Result<ProcessId> {
     let unknown = |error: io::Error| match error.kind() {
         io::ErrorKind::NotFound => {
             fdo::Error::UnixProcessIdUnknown(format!("there is no process {pid}"))

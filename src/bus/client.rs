@@ -4,7 +4,7 @@ use anyhow::{Context, Result, anyhow};
 use zbus::{Connection, connection, fdo, proxy};
 
 use super::dictionary::{Dictionary, from_dictionary};
-use super::{Measured, Process, Status};
+use super::{Explained, Measured, Process, Status};
 use crate::alert::Alert;
 use crate::collect::Capture;
 use crate::quantity::Span;
@@ -24,6 +24,7 @@ trait Memleakd1 {
     async fn get_measured(&self, source: &str, count: u32) -> fdo::Result<Vec<Dictionary>>;
     async fn start_capture(&self, pid: u32, secs: f64) -> fdo::Result<u64>;
     async fn get_capture(&self, id: u64) -> fdo::Result<Dictionary>;
+    async fn explain(&self, pid: u32) -> fdo::Result<Dictionary>;
     async fn get_status(&self) -> fdo::Result<Dictionary>;
 }
 
@@ -86,12 +87,14 @@ impl Client {
     /// Begins to measure a process for a time. Returns what to ask the result by.
     pub fn start_capture(&self, pid: u32, time: Span) -> Result<u64> {
         self.call(async |daemon| daemon.start_capture(pid, time.secs()).await)?
-            .map_err(|error| match error {
-                fdo::Error::AccessDenied(_) => {
-                    anyhow!("process {pid} belongs to another user: try again as root")
-                }
-                error => explain(error),
-            })
+            .map_err(|error| explain_of(pid, error))
+    }
+
+    /// Why a process is taken for one that leaks, or why not.
+    pub fn explain(&self, pid: u32) -> Result<Explained> {
+        self.call(async |daemon| daemon.explain(pid).await)?
+            .map_err(|error| explain_of(pid, error))
+            .and_then(read)
     }
 
     /// The result of a capture, once; `None` as long as it runs.
@@ -123,6 +126,16 @@ impl Client {
 fn read<T: serde::de::DeserializeOwned>(dictionary: Dictionary) -> Result<T> {
     from_dictionary(dictionary)
         .context("memleakd's answer cannot be read: is it of another version than this program?")
+}
+
+/// What is wrong with asking after a process.
+fn explain_of(pid: u32, error: fdo::Error) -> anyhow::Error {
+    match error {
+        fdo::Error::AccessDenied(_) => {
+            anyhow!("process {pid} belongs to another user: try again as root")
+        }
+        error => explain(error),
+    }
 }
 
 fn explain(error: fdo::Error) -> anyhow::Error {

@@ -9,6 +9,7 @@ use super::audience::Audience;
 use super::dictionary::{Dictionary, to_dictionary};
 use super::{NAME, PATH, Shared, capture};
 use crate::alert::{Alert, Change};
+use crate::collect::Host;
 use crate::sample::Source;
 use crate::sink::{Delivery, Sink};
 
@@ -230,6 +231,20 @@ impl Memleakd1 {
             Some(Ok(captured)) => Ok(to_dictionary(&captured)?),
             Some(Err(why)) => Err(fdo::Error::Failed(why)),
         }
+    }
+
+    /// Why a process is taken for one that leaks, or why not: what each gate finds and what it
+    /// asks. Waits for the daemon's loop, for two seconds at the most.
+    #[zbus(out_args("explanation"))]
+    async fn explain(
+        &self,
+        pid: u32,
+        #[zbus(connection)] connection: &Connection,
+        #[zbus(header)] header: Header<'_>,
+    ) -> fdo::Result<Dictionary> {
+        let audience = Self::audience(connection, &header).await?;
+        let process = capture::subject(&Host::new("/"), audience, pid)?;
+        Ok(to_dictionary(&self.shared.asker.ask(process).await?)?)
     }
 
     /// Figures of the daemon.

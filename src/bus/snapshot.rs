@@ -3,6 +3,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
+use super::question::{Asker, Question};
 use crate::alert::Alert;
 use crate::collect::{Facts, HeapReading, KernelReading, Prober};
 use crate::sample::{Sample, Source};
@@ -203,15 +204,17 @@ pub struct Shared {
     /// When somebody has last asked for kernel memory.
     kernel_asked: Arc<Mutex<Option<Instant>>>,
     pub(super) prober: Prober,
+    pub(super) asker: Asker,
 }
 
 impl Shared {
-    /// Nothing is known yet.
-    pub fn new(prober: Prober) -> Self {
+    /// Nothing is known yet. `ask` puts a question to the loop, without waiting for it.
+    pub fn new(prober: Prober, ask: impl Fn(Question) + Send + Sync + 'static) -> Self {
         Self {
             snapshot: Arc::default(),
             kernel_asked: Arc::default(),
             prober,
+            asker: Asker::new(ask),
         }
     }
 

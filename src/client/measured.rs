@@ -37,7 +37,7 @@ pub(super) fn table(measured: &[Measured], columns: usize) -> String {
 }
 
 /// A sentence in lines of a width, broken between words.
-fn wrapped(sentence: &str, columns: usize) -> String {
+pub(super) fn wrapped(sentence: &str, columns: usize) -> String {
     let mut text = String::new();
     let mut width = 0;
     for word in sentence.split(' ') {

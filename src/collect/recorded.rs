@@ -145,6 +145,14 @@ impl<R: Read> Recorded<R> {
     }
 }
 
+/// The number of a unit's cgroup, made from its name (FNV-1a, 64 bits): never 0, which is none.
+fn cgroup_id(unit: &str) -> u64 {
+    let hash = unit.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    hash.max(1)
+}
+
 impl<R: Read> Collector for Recorded<R> {
     fn scan(&mut self, source: Source, each: &mut dyn FnMut(Sample)) -> Result<()> {
         if source != Source::Pages {
@@ -159,7 +167,7 @@ impl<R: Read> Collector for Recorded<R> {
                 comm: process.row.comm,
                 parent_pid: 0,
                 uid: 0,
-                cgroup_id: 0,
+                cgroup_id: process.row.unit.as_deref().map_or(0, cgroup_id),
                 bytes: process.row.bytes,
                 shared_bytes: 0,
                 file_bytes: 0,

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use lettre::Address;
 
 use super::key::Key;
-use super::{Config, Mail, Match, Rule, Tls};
+use super::{Config, Mail, Match, Rule, Sustained, Tls};
 use crate::detect;
 use crate::quantity::Span;
 
@@ -74,13 +74,17 @@ impl Rule {
         if self.growth.bytes_per_sec() <= 0.0 {
             return fault(
                 vec![key.join("growth")],
-                "must be more than nothing, such as \"512KiB/min\"".to_owned(),
+                "must be more than nothing, such as \"100KiB/min\"".to_owned(),
             );
         }
         let longest = detect::longest_window(interval);
         let fast_key = key.join("fast").join("sustained");
+        let sustained = match self.sustained {
+            Sustained::For(span) => span,
+            Sustained::Auto => Span::from_secs(0),
+        };
         for (key, sustained) in [
-            (key.join("sustained"), self.sustained),
+            (key.join("sustained"), sustained),
             (fast_key, self.fast.sustained),
         ] {
             if sustained > longest {

@@ -3,7 +3,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::Glob;
+use super::{Glob, Sustained};
 use crate::quantity::{Bytes, Rate, Span};
 use crate::sample::Source;
 
@@ -28,7 +28,7 @@ pub struct Rule {
     /// How much must have been gained.
     pub min_growth: Bytes,
     /// For how long.
-    pub sustained: Span,
+    pub sustained: Sustained,
     /// Growth in this first part of a process's life is not counted, but by the fast lane.
     pub warm_up: Span,
     /// Whether the allocation stacks of the leaking process are captured.
@@ -125,9 +125,9 @@ impl Default for Rule {
             enabled: true,
             ignore: false,
             source: Source::Pages,
-            growth: Rate::per_minute(Bytes(512 << 10)),
-            min_growth: Bytes(32 << 20),
-            sustained: Span::from_mins(10),
+            growth: Rate::per_minute(Bytes(100 << 10)),
+            min_growth: Bytes(10 << 20),
+            sustained: Sustained::Auto,
             warm_up: Span::from_mins(5),
             stacks: true,
             fast: Fast::default(),
@@ -176,13 +176,19 @@ impl Rules {
     }
 
     /// The most specific enabled rule for a process and source, or none if that one says `ignore`.
-    ///
-    /// More kinds of match win, then longer patterns, then the later name.
     pub fn most_specific(
         &self,
         subject: &Subject<'_>,
         source: Source,
     ) -> Option<(&RuleName, &Rule)> {
+        self.matching(subject, source)
+            .filter(|(_, rule)| !rule.ignore)
+    }
+
+    /// The most specific enabled rule for a process and source, also if it says `ignore`.
+    ///
+    /// More kinds of match win, then longer patterns, then the later name.
+    pub fn matching(&self, subject: &Subject<'_>, source: Source) -> Option<(&RuleName, &Rule)> {
         self.0
             .iter()
             .filter(|(_, rule)| rule.enabled && (rule.ignore || rule.source == source))
@@ -190,7 +196,6 @@ impl Rules {
             // Names are in order, and of equals the last one is the greatest.
             .max_by_key(|(specificity, _)| *specificity)
             .map(|(_, entry)| entry)
-            .filter(|(_, rule)| !rule.ignore)
     }
 
     /// The rules that can raise an alert.

@@ -5,7 +5,7 @@ use anyhow::anyhow;
 use super::Daemon;
 use crate::collect::MAX_MEASURED;
 use crate::config::{Rules, Watch};
-use crate::detect::{self, Assessment, History};
+use crate::detect::{self, History, Patience};
 use crate::plan;
 use crate::sample::{Moment, Source};
 
@@ -71,8 +71,9 @@ impl KernelSuspicion {
             .filter(|(_, rule)| rule.source == Source::Kernel);
         for (_, rule) in of_kernel {
             let assessment = detect::assess(history, rule, now.boot_secs, n_scales);
-            if !matches!(assessment, Assessment::Quiet(_)) {
-                self.until_secs = self.until_secs.max(now_secs + 2.0 * rule.sustained.secs());
+            if assessment.is_suspect || assessment.grows() {
+                let until_secs = now_secs + 2.0 * Patience::least_secs(rule);
+                self.until_secs = self.until_secs.max(until_secs);
             }
         }
         now_secs < self.until_secs

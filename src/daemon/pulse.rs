@@ -42,6 +42,7 @@ mod tests {
     use crate::alert::message::tests::alert;
     use crate::collect::{Facts, Headroom, HeapReading};
     use crate::config::Config;
+    use crate::past::Past;
     use crate::sample::{Comm, Moment, Sample, Source};
 
     /// A host with one process at the most.
@@ -124,8 +125,9 @@ mod tests {
                 boot_secs: 1e6 + secs,
                 time: jiff::Timestamp::UNIX_EPOCH,
             };
+            let mut past = Past::default();
             // As the daemon does it: without the pages nothing else is read.
-            let read = |watch: &mut Watch| watch.round(&now, &mut host).is_ok();
+            let read = |watch: &mut Watch| watch.round(&now, &mut host, &mut past).is_ok();
             assert_eq!(watches.iter_mut().all(read), host.scan_works);
         }
         let alert = Alert {

@@ -1,4 +1,4 @@
-//! What survives a restart, in one file that is replaced as a whole.
+//! What survives a restart, in files that are replaced as a whole.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
@@ -7,15 +7,18 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use rustix::fs::{FlockOperation, flock};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tracing::warn;
 
 use crate::alert::{Book, Outbox};
+use crate::past::Past;
 use crate::program::state_directory;
 
-/// The file's format; one that is newer is set aside.
+/// The files' format; one that is newer is set aside.
 const VERSION: u32 = 1;
-const FILE: &str = "alerts.json";
+const ALERTS: &str = "alerts.json";
+const PAST: &str = "past.json";
 
 /// Open alerts, and changes that are yet to be delivered.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -24,6 +27,19 @@ pub(super) struct State {
     boot_id: String,
     pub book: Book,
     pub outbox: Outbox,
+}
+
+/// What programs did before, as it is on disk.
+#[derive(Debug, Serialize, Deserialize)]
+struct Kept<P> {
+    version: u32,
+    past: P,
+}
+
+/// What every file has.
+#[derive(Debug, Deserialize)]
+struct Header {
+    version: u32,
 }
 
 /// Where the state is kept; nowhere if the directory cannot be had.
@@ -48,7 +64,7 @@ impl Store {
             Ok(lock) => lock,
             Err(error) => {
                 warn!(
-                    "{} cannot be written ({error}): open alerts will be forgotten at the next restart",
+                    "{} cannot be written ({error}): open alerts and what is learnt of programs will be forgotten at the next restart",
                     directory.display()
                 );
                 return Ok(Self {
@@ -79,72 +95,89 @@ impl Store {
     /// What the last run left, and whether that was in this boot. A file that cannot be read is
     /// set aside and said.
     pub fn load(&self) -> (State, bool) {
-        let Some(path) = self
-            .directory
-            .as_ref()
-            .map(|directory| directory.join(FILE))
-        else {
-            return (State::default(), true);
-        };
-        let state = match read(&path) {
-            Ok(Some(state)) => state,
-            Ok(None) => return (State::default(), true),
-            Err(error) => {
-                let aside = path.with_extension("json.unreadable");
-                warn!(
-                    "{error:#}; it is kept as {}, starting without open alerts",
-                    aside.display()
-                );
-                if let Err(error) = fs::rename(&path, &aside) {
-                    warn!("{} cannot be renamed: {error}, ignoring", path.display());
-                }
-                return (State::default(), true);
+        match self.read::<State>(ALERTS, "starting without open alerts") {
+            Some(state) => {
+                let same_boot = state.boot_id == self.boot_id;
+                (state, same_boot)
             }
-        };
-        let same_boot = state.boot_id == self.boot_id;
-        (state, same_boot)
+            None => (State::default(), true),
+        }
+    }
+
+    /// What was learnt of programs. A file that cannot be read is set aside and said.
+    pub fn load_past(&self) -> Past {
+        let kept = self.read::<Kept<Past>>(PAST, "starting without what was learnt of programs");
+        kept.map(|kept| kept.past).unwrap_or_default()
     }
 
     /// Replaces the file, so that at any time it is the old one or the new one.
     pub fn save(&self, state: &State) -> Result<()> {
-        let Some(directory) = &self.directory else {
-            return Ok(());
-        };
-        let path = directory.join(FILE);
         let state = State {
             version: VERSION,
             boot_id: self.boot_id.clone(),
             ..state.clone()
         };
-        let text = serde_json::to_vec(&state).context("writing the state as JSON")?;
-        replace(directory, &path, &text).with_context(|| format!("saving {}", path.display()))
+        self.write(ALERTS, &state)
+    }
+
+    /// Replaces the file with what was learnt of programs.
+    pub fn save_past(&self, past: &Past) -> Result<()> {
+        let version = VERSION;
+        self.write(PAST, &Kept { version, past })
+    }
+
+    fn read<T: DeserializeOwned>(&self, file: &str, without: &str) -> Option<T> {
+        let path = self.directory.as_ref()?.join(file);
+        match read(&path) {
+            Ok(content) => content,
+            Err(error) => {
+                let aside = path.with_extension("json.unreadable");
+                warn!("{error:#}; it is kept as {}, {without}", aside.display());
+                if let Err(error) = fs::rename(&path, &aside) {
+                    warn!("{} cannot be renamed: {error}, ignoring", path.display());
+                }
+                None
+            }
+        }
+    }
+
+    fn write(&self, file: &str, content: &impl Serialize) -> Result<()> {
+        let Some(directory) = &self.directory else {
+            return Ok(());
+        };
+        let path = directory.join(file);
+        let saving = || format!("saving {}", path.display());
+        let text = serde_json::to_vec(content).with_context(saving)?;
+        replace(directory, file, &text).with_context(saving)
     }
 }
 
-fn read(path: &Path) -> Result<Option<State>> {
+fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
+    let reading = || format!("reading {}", path.display());
     let text = match fs::read(path) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error).with_context(|| format!("reading {}", path.display())),
+        Err(error) => return Err(error).with_context(reading),
     };
-    let state: State =
-        serde_json::from_slice(&text).with_context(|| format!("reading {}", path.display()))?;
-    if state.version != VERSION {
+    let header: Header = serde_json::from_slice(&text).with_context(reading)?;
+    if header.version != VERSION {
         bail!(
             "{} has format {}, this version of memleakd knows format {VERSION}",
             path.display(),
-            state.version
+            header.version
         );
     }
-    Ok(Some(state))
+    serde_json::from_slice(&text)
+        .map(Some)
+        .with_context(reading)
 }
 
-fn replace(directory: &Path, path: &Path, text: &[u8]) -> io::Result<()> {
-    let temporary = directory.join(".alerts.json.new");
-    let mut file = create(&temporary)?;
-    file.write_all(text)?;
-    file.sync_all()?;
-    fs::rename(&temporary, path)?;
+fn replace(directory: &Path, file: &str, text: &[u8]) -> io::Result<()> {
+    let temporary = directory.join(format!(".{file}.new"));
+    let mut new = create(&temporary)?;
+    new.write_all(text)?;
+    new.sync_all()?;
+    fs::rename(&temporary, directory.join(file))?;
     File::open(directory)?.sync_all()
 }
 

@@ -23,6 +23,8 @@ pub struct Beside {
     pub seen_secs: f64,
     /// Calls of its allocator in that time.
     pub calls: u64,
+    /// What it allocates, whether or not it frees that again, in bytes a second.
+    pub allocated_bytes_per_sec: f64,
     /// Growth of its net heap, in bytes a second.
     pub heap_bytes_per_sec: f64,
     /// Growth of what it maps past its allocator, in bytes a second.
@@ -41,10 +43,15 @@ const LITTLE: f64 = 0.25;
 
 impl Cause {
     /// The cause of pages that grow, from what grows beside them.
+    ///
+    /// An allocator keeps only what it was asked for: if much less goes through it than the pages grow
+    /// by, they are somebody else's, such as those of a runtime with a heap of its own that was
+    /// mapped before anybody looked.
     pub fn of_pages(bytes_per_sec: f64, beside: &Beside) -> Self {
         let Beside {
             seen_secs,
             calls,
+            allocated_bytes_per_sec,
             heap_bytes_per_sec,
             mapped_bytes_per_sec,
         } = *beside;
@@ -59,7 +66,8 @@ impl Cause {
                 true => Self::Heap,
                 false => Self::Mapping,
             }
-        } else if most <= LITTLE * bytes_per_sec && calls > 0 {
+        } else if most <= LITTLE * bytes_per_sec && allocated_bytes_per_sec >= MOST * bytes_per_sec
+        {
             Self::Retention
         } else {
             Self::Unknown
@@ -81,12 +89,14 @@ mod tests {
             (1000.0, 9000.0, 0.0, 10.0, 50, Cause::Heap),
             (1000.0, 0.0, 1000.0, 10.0, 0, Cause::Mapping),
             (1000.0, 100.0, 700.0, 10.0, 50, Cause::Mapping),
-            (1000.0, 0.0, 0.0, 10.0, 50, Cause::Retention),
-            (1000.0, -500.0, 0.0, 10.0, 50, Cause::Retention),
+            (1000.0, 0.0, 0.0, 10.0, 100, Cause::Retention),
+            (1000.0, -500.0, 0.0, 10.0, 100, Cause::Retention),
             // Neither one nor the other.
             (1000.0, 400.0, 0.0, 10.0, 50, Cause::Unknown),
             // Nothing was called: a heap of its own, past all that was looked at.
             (1000.0, 0.0, 0.0, 10.0, 0, Cause::Unknown),
+            // Little goes through the allocator.
+            (1000.0, 0.0, 0.0, 10.0, 5, Cause::Unknown),
             // Too short a look.
             (1000.0, 1000.0, 0.0, 1.0, 50, Cause::Unknown),
             (1000.0, 1000.0, 0.0, 1.0, 500, Cause::Heap),
@@ -98,6 +108,8 @@ mod tests {
             let beside = Beside {
                 seen_secs,
                 calls,
+                // A hundred bytes a call.
+                allocated_bytes_per_sec: calls as f64 * 100.0 / seen_secs,
                 heap_bytes_per_sec: heap,
                 mapped_bytes_per_sec: mapped,
             };

@@ -7,10 +7,16 @@ pub(super) const N_SCALES: usize = 8;
 /// Three: with twelve floors a scale, every time from a minute to a day and a half has a window
 /// that it fills at least by a third.
 const RATIO: u32 = 3;
+/// Blocks of about this time have their peaks remembered.
+const PEAK_SECS: f64 = 3600.0;
 /// What "recent" is in the recent floor, in blocks: short against any time to keep firing.
 const N_RECENT: usize = 4;
 /// A silence of so many usual intervals is a gap.
 const GAP_INTERVALS: f64 = 6.0;
+/// Samples that come more often than this part of a block need not be kept in its middle.
+const MIN_STEP: f64 = 0.6;
+/// By this part of a block at most is it moved for one sample.
+const MAX_NUDGE: f64 = 0.125;
 /// A silence of so many blocks is one whatever is usual: it bounds the work of one sample.
 const MAX_HELD_BLOCKS: f64 = 240.0;
 
@@ -27,11 +33,13 @@ pub struct History {
     last_bytes: u64,
     /// Change during gaps, which is taken off every later sample.
     cut_bytes: i64,
-    /// The usual time between samples.
+    /// The usual time between samples; 0 before the second.
     interval_secs: f32,
     block_secs: f32,
     /// Closed blocks of the finest scale; those of the others follow from it.
     n_closed: u32,
+    /// Whether the block of the last sample is closed already, as no other comes in it.
+    is_closed: bool,
     open_kib: u32,
     /// The highest since the last fall.
     high_kib: u32,
@@ -39,6 +47,9 @@ pub struct History {
     fallen_from_kib: u32,
     fallen_in: u32,
     rings: [[u32; N_FLOORS]; N_SCALES],
+    /// The highest of each block of the scale for peaks, the open one's after the closed ones'.
+    peaks: [u32; N_FLOORS],
+    peak_kib: u32,
 }
 
 const _: () = assert!(size_of::<History>() <= 512);
@@ -58,15 +69,19 @@ impl History {
             last_secs: now_secs,
             last_bytes: bytes,
             cut_bytes: 0,
-            interval_secs: block_secs as f32,
+            interval_secs: 0.0,
             block_secs: block_secs as f32,
             n_closed: 0,
+            is_closed: false,
             open_kib: 0,
             high_kib: 0,
             fallen_from_kib: 0,
             fallen_in: 0,
             rings: [[0; N_FLOORS]; N_SCALES],
+            peaks: [0; N_FLOORS],
+            peak_kib: 0,
         };
+        history.peak_kib = history.kib(bytes);
         history.open_kib = history.kib(bytes);
         history.high_kib = history.open_kib;
         history
@@ -86,16 +101,28 @@ impl History {
         self.last_secs = now_secs;
         self.last_bytes = bytes;
 
+        let is_sparse = f64::from(self.interval_secs) >= MIN_STEP * f64::from(self.block_secs);
         let block = ((now_secs - self.origin_secs) / f64::from(self.block_secs)) as u32;
         let mut n_scales = 0;
-        if block > self.n_closed {
-            n_scales = self.close(self.open_kib);
+        if block > self.n_closed - u32::from(self.is_closed) {
+            if !self.is_closed {
+                n_scales = self.close(self.open_kib);
+            }
             while block > self.n_closed {
                 n_scales = n_scales.max(self.close(held_kib));
             }
+            self.is_closed = false;
             self.open_kib = kib;
+            if is_sparse {
+                self.keep_in_step(now_secs, block);
+            }
         }
         self.open_kib = self.open_kib.min(kib);
+        self.peak_kib = self.peak_kib.max(kib);
+        if is_sparse && !self.is_closed {
+            n_scales = n_scales.max(self.close(self.open_kib));
+            self.is_closed = true;
+        }
         self.follow_falls(kib);
         n_scales
     }
@@ -117,7 +144,12 @@ impl History {
     pub fn recent_floor_bytes(&self) -> u64 {
         let n_recent = self.n_floors(0).min(N_RECENT);
         let recent = self.floors(0, n_recent).fold(self.open_kib, u32::min);
-        let counted = i64::from(recent) << 10;
+        self.with_gaps(recent)
+    }
+
+    /// A floor in bytes, with what changed in gaps.
+    pub(super) fn with_gaps(&self, floor_kib: u32) -> u64 {
+        let counted = i64::from(floor_kib) << 10;
         counted
             .saturating_add(self.cut_bytes)
             .max(0)
@@ -156,6 +188,34 @@ impl History {
         })
     }
 
+    /// The longest time that growth can be seen to last: a window of the coarsest scale.
+    pub(super) fn longest_secs(&self) -> f64 {
+        self.block_secs(N_SCALES - 1) * N_FLOORS as f64
+    }
+
+    /// How long it has been remembering, without gaps.
+    pub fn age_secs(&self) -> f64 {
+        f64::from(self.n_closed) * f64::from(self.block_secs)
+    }
+
+    /// The highest that was held, in KiB, but for the last seconds. Nothing if that is all.
+    pub(super) fn peak_before(&self, secs: f64) -> Option<u32> {
+        let scale = self.peak_scale();
+        let n_closed = self.closed_at(scale) as usize;
+        let n_inside = (secs / self.block_secs(scale)).ceil() as usize;
+        let n_before = N_FLOORS.min(n_closed).saturating_sub(n_inside);
+        let newest = n_closed.saturating_sub(n_inside);
+        let before = (newest - n_before..newest).map(|index| self.peaks[index % N_FLOORS]);
+        before.max()
+    }
+
+    /// The scale whose blocks have their peaks remembered: those of about an hour, twelve of which
+    /// are half a day.
+    fn peak_scale(&self) -> usize {
+        let is_long = |scale: &usize| self.block_secs(*scale) * 1.5 >= PEAK_SECS;
+        (0..N_SCALES).find(is_long).unwrap_or(N_SCALES - 1)
+    }
+
     fn closed_at(&self, scale: usize) -> u32 {
         self.n_closed / RATIO.pow(scale as u32)
     }
@@ -180,17 +240,36 @@ impl History {
                 .saturating_sub(self.last_bytes.cast_signed());
             self.cut_bytes = self.cut_bytes.saturating_add(change);
         }
+        // What was gained in a gap and is freed later is a fall like any other.
+        self.cut_bytes = self.cut_bytes.min(i64::try_from(bytes).unwrap_or(i64::MAX));
         // Follows samples that become sparser for good, but not a single long gap.
         let counted_secs = elapsed_secs.min(longest_secs);
-        self.interval_secs += ((counted_secs - usual_secs) / 8.0) as f32;
+        self.interval_secs = match usual_secs == 0.0 {
+            true => counted_secs,
+            false => usual_secs + (counted_secs - usual_secs) / 8.0,
+        } as f32;
+    }
+
+    /// Moves the blocks a little so that samples keep falling in the middle of theirs: on an edge,
+    /// one block would get two and the next none.
+    fn keep_in_step(&mut self, now_secs: f64, block: u32) {
+        let block_secs = f64::from(self.block_secs);
+        let middle_secs = self.origin_secs + (f64::from(block) + 0.5) * block_secs;
+        let most_secs = MAX_NUDGE * block_secs;
+        self.origin_secs += (now_secs - middle_secs).clamp(-most_secs, most_secs);
     }
 
     fn close(&mut self, floor_kib: u32) -> usize {
         let mut floor_kib = floor_kib;
         let mut closed = self.n_closed;
         self.n_closed += 1;
+        let peak_scale = self.peak_scale();
         for scale in 0..N_SCALES {
             self.rings[scale][closed as usize % N_FLOORS] = floor_kib;
+            if scale == peak_scale {
+                self.peaks[closed as usize % N_FLOORS] = self.peak_kib;
+                self.peak_kib = 0;
+            }
             if !(closed + 1).is_multiple_of(RATIO) {
                 return scale + 1;
             }
@@ -311,7 +390,7 @@ mod tests {
             }
             for scale in 0..N_SCALES {
                 let length = RATIO.pow(scale as u32) as usize;
-                let blocks: Vec<u64> = values[..values.len() - 1]
+                let blocks: Vec<u64> = values
                     .chunks_exact(length)
                     .map(|block| *block.iter().min().expect("not empty"))
                     .collect();

@@ -1,55 +1,21 @@
+//! A row of floors, and what can be measured in it.
+
 use super::history::{History, N_FLOORS, N_SCALES};
-use super::statistics::{Slope, concordance, slope};
-use crate::config::Rule;
-use crate::quantity::Bytes;
+use super::statistics::{Slope, slope};
 
 /// Fewer floors than this say nothing about a trend.
 pub(super) const MIN_FLOORS: usize = 6;
-/// How well the order of the floors agrees with time.
-const MIN_CONCORDANCE: f64 = 0.8;
-/// Floors that are apart by no more than this part of the rise are level: noise between two steps
-/// is no order.
-const TIE: f64 = 0.02;
-/// No single step between floors carries more of the rise: that is a configuration, not a leak.
-const MAX_STEP: f64 = 0.5;
-/// Nor do three of them: a leak goes on.
-const MAX_FEW_STEPS: f64 = 0.8;
 /// Fewer floors have no halves that could be compared.
 const MIN_HALVES: usize = 4;
-/// Of the window, the rise takes more than this part; the rest is level before or after it.
-const MIN_SPREAD: f64 = 0.6;
 /// What is within this part of the rise from its ends is level.
 const LEVEL: f64 = 0.1;
-/// The second half grows at least so fast, compared with the first: a warm-up slows down.
-const MIN_PACE: f64 = 0.5;
-/// A rate that should be the threshold exactly is measured in whole KiB a block.
-const ROUNDING: f64 = 0.98;
+/// What is remembered tells of the growth in a window if it has at least this part of its gain.
+const MIN_WHOLE: f64 = 0.5;
 /// A tooth longer than so many windows is not taken for one.
 const MAX_TOOTH_WINDOWS: f64 = 8.0;
 
 /// What "lately" is in a list of the fastest growing.
 const RECENT_SECS: f64 = 300.0;
-
-/// A condition that growth must meet to be taken for a leak, in the order of testing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Gate {
-    /// Enough floors, of a process that is past its warm-up.
-    Remembered,
-    /// At least `min_growth`.
-    Gain,
-    /// The floors rise in the order of time.
-    Concordance,
-    /// No single step carries the rise.
-    Step,
-    /// The rise takes most of the time, and not just some of it.
-    Spread,
-    /// It does not slow down.
-    Pace,
-    /// It is above what it fell from before: not just the next tooth of a saw.
-    NewHeight,
-    /// The lower bound of its rate reaches `growth`.
-    Rate,
-}
 
 /// The newest floors of one scale, in KiB.
 #[derive(Debug, Clone, Copy)]
@@ -60,17 +26,8 @@ pub(super) struct Window {
     block_secs: f64,
 }
 
-/// A rise that passed every gate.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Rise {
-    pub gained_bytes: f64,
-    pub secs: f64,
-    pub bytes_per_sec: f64,
-    pub bytes_per_sec_low: f64,
-}
-
 impl Window {
-    pub(super) fn new(history: &History, scale: usize, n_floors: usize) -> Self {
+    pub fn new(history: &History, scale: usize, n_floors: usize) -> Self {
         let mut floors = [0.0; N_FLOORS];
         for (to, from) in floors.iter_mut().zip(history.floors(scale, n_floors)) {
             *to = f64::from(from);
@@ -83,88 +40,153 @@ impl Window {
         }
     }
 
-    fn floors(&self) -> &[f64] {
+    pub fn floors(&self) -> &[f64] {
         &self.floors[..self.n_floors]
     }
 
-    /// From the first floor's block to the end of the last one's.
-    fn secs(&self) -> f64 {
+    /// From the beginning of the first floor's block to the end of the last one's.
+    pub fn secs(&self) -> f64 {
         self.n_floors as f64 * self.block_secs
     }
 
-    /// The rise, if it passes every gate, or the first gate that it does not pass.
-    pub(super) fn rise(
-        &self,
-        history: &History,
-        rule: &Rule,
-        min_gain: Bytes,
-    ) -> Result<Rise, Gate> {
-        let floors = self.floors();
-        if floors.len() < MIN_FLOORS {
-            return Err(Gate::Remembered);
-        }
-        let first = floors[0];
-        let last = floors[floors.len() - 1];
-        let gain = last - first;
-        if gain <= 0.0 || gain * 1024.0 < min_gain.0 as f64 {
-            return Err(Gate::Gain);
-        }
-        if concordance(floors, TIE * gain) < MIN_CONCORDANCE {
-            return Err(Gate::Concordance);
-        }
-        let [largest, second, third] = largest_steps(floors);
-        if largest > MAX_STEP * gain || largest + second + third > MAX_FEW_STEPS * gain {
-            return Err(Gate::Step);
-        }
-        if spread(floors) <= MIN_SPREAD {
-            return Err(Gate::Spread);
-        }
-        if pace(rising(floors)) < MIN_PACE || self.slows_down(history) {
-            return Err(Gate::Pace);
-        }
-        if self.is_tooth(history, last, gain) {
-            return Err(Gate::NewHeight);
-        }
-        let slope = self.slope_bytes_per_sec();
-        let rise = Rise {
-            gained_bytes: gain * 1024.0,
-            secs: self.secs() - self.block_secs,
-            bytes_per_sec: slope.median,
-            bytes_per_sec_low: slope.low,
-        };
-        match rise.bytes_per_sec_low >= ROUNDING * rule.growth.bytes_per_sec() {
-            true => Ok(rise),
-            false => Err(Gate::Rate),
+    /// From the first floor to the last, in KiB.
+    pub fn gain(&self) -> f64 {
+        match self.floors() {
+            [first, .., last] => last - first,
+            _ => 0.0,
         }
     }
 
-    fn slope_bytes_per_sec(&self) -> Slope {
-        let Slope { median, low } = slope(self.floors());
+    /// The last floor, in KiB.
+    pub fn last(&self) -> f64 {
+        self.floors().last().copied().unwrap_or(0.0)
+    }
+
+    /// In bytes a second.
+    pub fn slope(&self) -> Slope {
+        let Slope { low, median, high } = slope(self.floors());
         let to_bytes_per_sec = 1024.0 / self.block_secs;
         Slope {
-            median: median * to_bytes_per_sec,
             low: low * to_bytes_per_sec,
+            median: median * to_bytes_per_sec,
+            high: high * to_bytes_per_sec,
         }
     }
 
-    /// Whether growth slows down over all that is remembered at this scale or a coarser one, from
-    /// where it begins: over a short time a warm-up looks like a line. The block that a process
-    /// started in does not count.
-    fn slows_down(&self, history: &History) -> bool {
-        (self.scale..N_SCALES).any(|scale| {
+    /// How sure the rate is, from 0 to 1: its lower bound as a part of itself.
+    pub fn sureness(&self) -> f64 {
+        let Slope { low, median, .. } = slope(self.floors());
+        match median > 0.0 {
+            true => (low / median).clamp(0.0, 1.0),
+            false => 0.0,
+        }
+    }
+
+    /// The three largest steps between floors, the largest first, as parts of the gain.
+    pub fn largest_steps(&self) -> [f64; 3] {
+        let mut largest = [0.0; 3];
+        for mut step in self.steps() {
+            for kept in &mut largest {
+                if step > *kept {
+                    std::mem::swap(kept, &mut step);
+                }
+            }
+        }
+        largest.map(|step| step / self.gain())
+    }
+
+    /// The least step as a part of the largest. The first one does not count, as growth may have
+    /// begun in its middle.
+    pub fn evenness(&self) -> f64 {
+        let largest = self.steps().fold(0.0, f64::max);
+        self.steps().skip(1).fold(f64::INFINITY, f64::min) / largest
+    }
+
+    /// Which part of the time the rise takes, from its first tenth to its last.
+    pub fn spread(&self) -> f64 {
+        let floors = self.floors();
+        let rising = rising(floors);
+        let top = self.last() - LEVEL * self.gain();
+        let n_steps = rising.iter().position(|floor| *floor >= top).unwrap_or(0);
+        n_steps as f64 / (floors.len().max(2) - 1) as f64
+    }
+
+    /// How fast the second half rises, compared with the first: that of the window, or of all that
+    /// is remembered at this scale or a coarser one, whichever slows down most. Over a short time
+    /// a warm-up looks like a line. The block that a process started in does not count.
+    pub fn pace(&self, history: &History) -> f64 {
+        let of_all = (self.scale..N_SCALES).filter_map(|scale| {
             let all = Self::new(history, scale, history.n_settled_floors(scale));
-            let rising = rising(all.floors());
-            rising.len() >= MIN_HALVES && pace(rising) < MIN_PACE
+            let is_of_size = all.gain() >= MIN_WHOLE * self.gain();
+            is_of_size.then(|| pace(rising(all.floors())))
+        });
+        of_all.fold(pace(rising(self.floors())), f64::min)
+    }
+
+    /// Which part of the gain is above all that was held before, as far as is remembered: above
+    /// former floors, and above what it last fell from, unless that is long ago.
+    pub fn new_height(&self, history: &History) -> f64 {
+        let fall = history.last_fall().filter(|(ago_secs, _)| {
+            let is_before = *ago_secs > self.secs() - self.block_secs;
+            is_before && *ago_secs < MAX_TOOTH_WINDOWS * self.secs()
+        });
+        let fallen_from = fall.map_or(f64::NEG_INFINITY, |(_, from_kib)| f64::from(from_kib));
+        let before = self.before(history, f64::INFINITY).map(f64::from);
+        self.part_above(before.fold(fallen_from, f64::max))
+    }
+
+    /// Which part of the gain is above all that was held before, even for a moment.
+    pub fn new_peak(&self, history: &History) -> f64 {
+        let peak = history.peak_before(self.secs()).map(f64::from);
+        self.part_above(peak.unwrap_or(f64::NEG_INFINITY))
+    }
+
+    /// How much memory went up and down before, as a part of the gain: from the lowest floor of this
+    /// time to the highest that is remembered, even if that is longer ago. Not known if less than
+    /// this time is remembered: infinite.
+    pub fn unrest(&self, history: &History, quiet_secs: f64) -> f64 {
+        let within_secs = self.secs() + quiet_secs;
+        let Some(peak) = history
+            .peak_before(self.secs())
+            .filter(|_| history.age_secs() >= within_secs)
+        else {
+            return f64::INFINITY;
+        };
+        let Some(lowest) = self.before(history, within_secs).min() else {
+            return f64::INFINITY;
+        };
+        f64::from(peak.saturating_sub(lowest)) / self.gain()
+    }
+
+    /// How many floors it has without a level beginning.
+    pub fn n_rising(&self) -> usize {
+        rising(self.floors()).len()
+    }
+
+    /// Floors that lie before it, at its scale and coarser ones, within a time.
+    fn before(&self, history: &History, within_secs: f64) -> impl Iterator<Item = u32> {
+        (self.scale..N_SCALES).flat_map(move |scale| {
+            let n_within = (within_secs / history.block_secs(scale)).ceil() as usize;
+            let n_floors = history.n_floors(scale).min(n_within);
+            // A coarse block may have ended before the newest of the window's.
+            let n_inside = match scale == self.scale {
+                true => self.n_floors,
+                false => (self.secs() / history.block_secs(scale)).ceil() as usize + 1,
+            };
+            let n_before = n_floors.saturating_sub(n_inside);
+            history.floors(scale, n_floors).take(n_before)
         })
     }
 
-    /// Whether all of this may be one tooth: it began after a fall and does not rise well above it.
-    fn is_tooth(&self, history: &History, last: f64, gain: f64) -> bool {
-        history.last_fall().is_some_and(|(ago_secs, from_kib)| {
-            let before = ago_secs > self.secs() - self.block_secs;
-            let recent = ago_secs < MAX_TOOTH_WINDOWS * self.secs();
-            before && recent && last - f64::from(from_kib) < gain / 2.0
-        })
+    fn part_above(&self, former_kib: f64) -> f64 {
+        match former_kib.is_finite() {
+            true => (self.last() - former_kib) / self.gain(),
+            false => f64::INFINITY,
+        }
+    }
+
+    fn steps(&self) -> impl Iterator<Item = f64> {
+        self.floors().windows(2).map(|pair| pair[1] - pair[0])
     }
 }
 
@@ -174,26 +196,9 @@ pub fn recent_slope(history: &History) -> Slope {
     let usable = (0..N_SCALES).take_while(|scale| history.n_floors(*scale) >= MIN_FLOORS);
     let spans = |scale: &usize| history.block_secs(*scale) * N_FLOORS as f64 >= RECENT_SECS;
     match usable.clone().find(spans).or_else(|| usable.last()) {
-        Some(scale) => Window::new(history, scale, history.n_floors(scale)).slope_bytes_per_sec(),
-        None => Slope {
-            median: 0.0,
-            low: 0.0,
-        },
+        Some(scale) => Window::new(history, scale, history.n_floors(scale)).slope(),
+        None => Slope::LEVEL,
     }
-}
-
-/// The three largest steps between floors, the largest first.
-fn largest_steps(floors: &[f64]) -> [f64; 3] {
-    let mut largest = [0.0; 3];
-    for pair in floors.windows(2) {
-        let mut step = pair[1] - pair[0];
-        for kept in &mut largest {
-            if step > *kept {
-                std::mem::swap(kept, &mut step);
-            }
-        }
-    }
-    largest
 }
 
 /// The floors without a level beginning, of which one is left. What fell back to that level later
@@ -207,19 +212,12 @@ fn rising(floors: &[f64]) -> &[f64] {
     &floors[n_level.saturating_sub(1)..]
 }
 
-/// Which part of the time the rise takes, from its first tenth to its last.
-fn spread(floors: &[f64]) -> f64 {
-    let rising = rising(floors);
-    let (Some(first), Some(last)) = (floors.first(), floors.last()) else {
-        return 0.0;
-    };
-    let top = last - LEVEL * (last - first);
-    let n_steps = rising.iter().position(|floor| *floor >= top).unwrap_or(0);
-    n_steps as f64 / (floors.len() - 1).max(1) as f64
-}
-
-/// How fast the second half rises, compared with the first. A first half that does not rise: infinite.
+/// How fast the second half rises, compared with the first. A first half that does not rise, or
+/// too few floors for halves: infinite.
 fn pace(floors: &[f64]) -> f64 {
+    if floors.len() < MIN_HALVES {
+        return f64::INFINITY;
+    }
     let half = floors.len() / 2;
     let first = slope(&floors[..floors.len() - half]).median;
     let second = slope(&floors[half..]).median;

@@ -135,7 +135,8 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
-    use crate::alert::Cause;
+    use crate::alert::{Cause, Check, Gate};
+    use crate::detect::Bound;
     use crate::mail::fixture;
 
     /// With everything that there can be to tell.
@@ -149,6 +150,11 @@ mod tests {
             since: "2026-11-21T22:51:07Z".parse().expect("is a time"),
             processes: 4,
             cause: Cause::Heap,
+            gates: vec![
+                check(Gate::Gain, 118.0 * 1048576.0, 1e7),
+                check(Gate::Pace, 1.0, 0.5),
+                check(Gate::Sustained, 11400.0, 9000.0),
+            ],
             sites: vec![Site {
                 bytes: 80 << 20,
                 count: 1200,
@@ -157,6 +163,11 @@ mod tests {
             loss: vec!["12 allocations came while the map was full".to_owned()],
             ..fixture::leak()
         }
+    }
+
+    fn check(gate: Gate, value: f64, least: f64) -> Check {
+        let bound = Bound::Least(least);
+        Check { gate, value, bound }
     }
 
     fn frame() -> Frame {
@@ -192,6 +203,8 @@ Size       1.2 GiB
 Limit      2 GiB, memory.max of its cgroup
 Time left  1 h 10 min, until about 04:11 CET
 Cause      the program allocates and does not free
+Why        gain 118 MiB, at least 9.5 MiB is asked
+Why        lasted 3 h 10 min, at least 2 h 30 min is asked
 Not seen   12 allocations came while the map was full
 Rule       default
 Id         5c0f3a91d27e

@@ -4,8 +4,8 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
 use super::text::{clean, shorten};
-use crate::alert::message::{cause, forecast};
-use crate::alert::{Alert, Change, Reason, State};
+use crate::alert::message::{cause, forecast, peers};
+use crate::alert::{Alert, Change, Check, Gate, Reason, State};
 use crate::quantity::{Bytes, Rate, Span};
 
 /// Times as the reader's own clock shows them.
@@ -90,7 +90,9 @@ pub(super) fn facts(alert: &Alert, clock: &Clock<'_>) -> Vec<(&'static str, Stri
     facts.extend(unseen.map(|since| ("Last seen", clock.tell(since))));
     if alert.change != Change::Cleared {
         facts.extend(limit(alert, clock));
+        facts.extend(peers(alert).map(|peers| ("Workers", peers)));
         facts.extend(cause(alert.cause).map(|cause| ("Cause", cause.to_owned())));
+        facts.extend(why(alert).map(|why| ("Why", why)));
         facts.extend(
             alert
                 .loss
@@ -103,6 +105,26 @@ pub(super) fn facts(alert: &Alert, clock: &Clock<'_>) -> Vec<(&'static str, Stri
     facts.push(("Id", alert.id.clone()));
     facts.push(("Time", clock.tell_with_day(alert.time)));
     facts
+}
+
+/// The gates that say most to a person; the others are told by `memleakctl show`.
+fn why(alert: &Alert) -> impl Iterator<Item = String> {
+    let says_most = |check: &&Check| {
+        let gate = check.gate;
+        matches!(
+            gate,
+            Gate::Gain | Gate::Rate | Gate::Sustained | Gate::TimeLeft
+        )
+    };
+    let checks = alert.gates.iter().filter(says_most);
+    checks.map(|check| {
+        format!(
+            "{} {}, {} is asked",
+            check.gate,
+            check.found(),
+            check.asked()
+        )
+    })
 }
 
 fn limit(alert: &Alert, clock: &Clock<'_>) -> Vec<(&'static str, String)> {

@@ -3,9 +3,14 @@
 use std::io;
 
 use super::Tracked;
-use crate::collect::{Collector, Facts, Headroom, HeapReading};
-use crate::config::{Rule, RuleName, Rules, Severity, Subject};
-use crate::detect::{self, Assessment, Beside, Cause, Growth, Lane};
+use super::known::BELIEF;
+use super::peers::{Company, Peers};
+use crate::collect::{Collector, Facts, Headroom, HeapReading, LimitKind};
+use crate::config::{Rule, RuleName, Rules, Severity};
+use crate::detect::{
+    self, Assessment, Beside, Bound, Cause, Check, Forecast, Gate, Growth, Patience,
+};
+use crate::past::{self, Interrupted};
 use crate::sample::{Moment, Sample, Source};
 
 /// A suspect that turned out not to have grown is not looked at again for so long.
@@ -30,88 +35,150 @@ pub struct Leak {
     pub rule: RuleName,
     /// How it grows.
     pub growth: Growth,
+    /// The gates that it has passed.
+    pub checks: Vec<Check>,
     /// The limit that it will reach first.
     pub headroom: Option<Headroom>,
+    /// When it reaches that; with others that share it, if it leaks together with them.
+    pub forecast: Option<Forecast>,
     /// How bad that is.
     pub severity: Severity,
+    /// How it compares with other processes of its program.
+    pub peers: Peers,
     /// What could not be seen.
     pub loss: Vec<String>,
 }
 
-/// What was read of a process that has grown.
-#[derive(Debug)]
-pub(super) struct Known {
-    pub facts: Facts,
-    /// Its rule for the source that is watched.
-    pub rule: Option<RuleName>,
-    /// Its rule for the heap, where that is another source.
-    pub heap_rule: Option<RuleName>,
-    doubted_until_secs: f64,
-    trusted_until_secs: f64,
-    loss: Vec<String>,
-}
-
-impl Known {
-    pub fn new(rules: &Rules, source: Source, sample: &Sample, facts: Facts) -> Self {
-        let comm = sample.comm.to_string();
-        let subject = Subject {
-            unit: facts.unit.as_deref().unwrap_or_default(),
-            user_unit: facts.user_unit.as_deref().unwrap_or_default(),
-            exe: facts.exe.as_deref().unwrap_or_default(),
-            comm: &comm,
-            user: facts.user.as_deref().unwrap_or_default(),
-            uid: sample.uid,
-            cgroup: &facts.cgroup,
-        };
-        let rule_for = |source| {
-            let rule = rules.most_specific(&subject, source);
-            rule.map(|(name, _)| name.clone())
-        };
-        let (rule, heap_rule) = (rule_for(source), rule_for(Source::Heap));
-        Self {
-            facts,
-            rule,
-            heap_rule,
-            doubted_until_secs: f64::NEG_INFINITY,
-            trusted_until_secs: f64::NEG_INFINITY,
-            loss: Vec::new(),
-        }
-    }
+/// What a round has found of a process that may leak.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Found {
+    assessment: Assessment,
+    /// Growth that is a leak only together with others', measured in this round.
+    shared: Option<Growth>,
+    /// The growth to compare with others'.
+    pub growth: Growth,
 }
 
 impl Tracked {
-    /// The leak, if this process leaks. `n_scales` is what its history said of the last sample.
+    /// The time since its start, in seconds.
+    pub(super) fn age_secs(&self, now: &Moment) -> f64 {
+        now.boot_secs - self.sample.process.start_time_ns as f64 / 1e9
+    }
+
+    /// Holds what is remembered of it against its rule; nothing if it does not grow. `n_scales` is
+    /// what its history said of the last sample.
+    pub(super) fn assess(&mut self, now: &Moment, rules: &Rules, n_scales: usize) -> Option<Found> {
+        let age_secs = self.age_secs(now);
+        let known = self.known.as_mut()?;
+        if let Some(rule) = known.heap_rule.as_ref().and_then(|name| rules.0.get(name)) {
+            let assessment = detect::assess(&self.history, rule, age_secs, n_scales);
+            suspect(&mut self.suspect_until_secs, now, rule, &assessment);
+        }
+        let rule = rules.0.get(known.rule.as_ref()?)?;
+        let assessment = detect::assess(&self.history, rule, age_secs, n_scales);
+        suspect(&mut self.suspect_until_secs, now, rule, &assessment);
+        let shared = detect::share(&self.history, rule, age_secs, n_scales);
+        if let Some(growth) = &shared {
+            known.shared.renew(now, growth);
+        }
+        if let Some(growth) = &assessment.slow {
+            known.slow.renew(now, growth);
+        }
+        let measured = shared
+            .or(assessment.slow)
+            .or(assessment.sudden)
+            .or(assessment.fast)?;
+        Some(Found {
+            growth: known.shared.believed(now).unwrap_or(measured),
+            assessment,
+            shared,
+        })
+    }
+
+    /// The leak, if this process leaks, by itself or together with its company.
     pub(super) fn judge(
         &mut self,
         now: &Moment,
         rules: &Rules,
         source: Source,
-        n_scales: usize,
+        found: &Found,
+        company: Option<&Company>,
         collector: &mut dyn Collector,
     ) -> Option<Leak> {
+        let age_secs = self.age_secs(now);
         let sample = &self.sample;
         let known = self.known.as_mut()?;
-        let age_secs = now.boot_secs - sample.process.start_time_ns as f64 / 1e9;
-        if let Some(rule) = known.heap_rule.as_ref().and_then(|name| rules.0.get(name)) {
-            let assessment = detect::assess(&self.history, rule, age_secs, n_scales);
-            suspect(&mut self.suspect_until_secs, now, rule, &assessment);
-        }
+        let floor_bytes = self.history.recent_floor_bytes();
+        let patience = past::patience(&known.prior, floor_bytes);
         let (name, rule) = rules.0.get_key_value(known.rule.as_ref()?)?;
-        let assessment = detect::assess(&self.history, rule, age_secs, n_scales);
-        suspect(&mut self.suspect_until_secs, now, rule, &assessment);
-        let Assessment::Leaking(growth) = assessment else {
-            return None;
-        };
-        if known.doubted_until_secs > now.monotonic_secs {
+        let assessment = &found.assessment;
+        let together = found
+            .shared
+            .and(company)
+            .and_then(|company| company.together);
+        let together = together.filter(|together| together.is_enough(rule));
+        if together.is_some() {
+            believe(
+                &mut self.suspect_until_secs,
+                now,
+                found.growth.lasted_secs * BELIEF,
+            );
+        }
+        let grows = assessment.grows() || together.is_some();
+        if !grows || known.doubted_until_secs > now.monotonic_secs {
             return None;
         }
         let headroom = collector.headroom(sample, &known.facts);
-        let is_urgent = |headroom: &Headroom| {
-            growth.is_urgent(headroom.headroom_bytes, rule.fast.exhausts_within)
+        known.headroom = headroom.map(|headroom| (headroom, sample.bytes));
+        let headroom_bytes = headroom.as_ref().map(|headroom| headroom.headroom_bytes);
+        let pattern = company.map_or(1.0, |company| company.patience);
+        // What fills up as it did before does so in every worker.
+        let patience = if patience > 1.0 {
+            patience
+        } else {
+            patience * pattern
         };
-        if growth.lane == Lane::Fast && !headroom.as_ref().is_some_and(is_urgent) {
-            return None;
+        let patience = Patience::new(rule, patience).within(&self.history);
+        let started_at = past::started_at(age_secs, now);
+        let lasted_secs = |growth: &Growth| {
+            let carried =
+                |before: Interrupted| before.carried_secs(growth, started_at, floor_bytes);
+            growth.lasted_secs + known.prior.interrupted.map_or(0.0, carried)
+        };
+        let goes_on =
+            |growth: &Growth| lasted_secs(growth) >= patience.needed_secs(growth, headroom_bytes);
+        // What their common limit sees is all of them; what else is said is of this process.
+        let is_common = headroom
+            .as_ref()
+            .is_some_and(|headroom| is_common(headroom.kind));
+        let towards_limit = |own: &Growth| together.filter(|_| is_common).unwrap_or(*own);
+        let is_leak_together = |own: &Growth| {
+            let needed_secs = patience.needed_secs(&towards_limit(own), headroom_bytes);
+            together.is_some() && own.lasted_secs >= needed_secs
+        };
+        let by_itself = assessment
+            .leak(&patience, headroom_bytes)
+            .or_else(|| assessment.slow.filter(goes_on));
+        let growth = by_itself.or_else(|| found.shared.filter(is_leak_together))?;
+        let together = together.filter(|_| by_itself.is_none());
+        let towards_limit = together.filter(|_| is_common).unwrap_or(growth);
+        let mut checks =
+            detect::passed(&self.history, age_secs, &growth, &patience, headroom_bytes);
+        for check in &mut checks {
+            match (check.gate, &together) {
+                (Gate::Sustained, None) if !check.passes() => check.value = lasted_secs(&growth),
+                (Gate::Sustained, Some(_)) => {
+                    let needed_secs = patience.needed_secs(&towards_limit, headroom_bytes);
+                    check.bound = Bound::Least(needed_secs);
+                }
+                (Gate::Gain | Gate::Rate, Some(together)) => {
+                    *check = together.check(check.gate, rule)
+                }
+                _ => {}
+            }
         }
+        let forecast =
+            headroom_bytes.map(|bytes| Forecast::new(towards_limit.bytes_per_sec, bytes));
         // What its heap does says nothing of the kernel's memory.
         let (heap, unseen) = match source {
             Source::Kernel => (None, collector.kernel_loss()),
@@ -139,10 +206,13 @@ impl Tracked {
             sample: *sample,
             facts: known.facts.clone(),
             source,
-            cause: cause(source, &growth, heap.as_ref()),
+            cause: cause(source, growth.bytes_per_sec.median, heap.as_ref()),
+            checks,
             rule: name.clone(),
             growth,
-            severity: severity(&growth, headroom.as_ref(), rule),
+            forecast,
+            severity: severity(forecast.as_ref(), rule),
+            peers: company.map_or_else(Peers::default, |company| company.peers),
             headroom,
             loss: known.loss.iter().cloned().chain(unseen).collect(),
             heap,
@@ -150,10 +220,22 @@ impl Tracked {
     }
 }
 
-/// Makes a process a suspect for as long as its rule takes to be sure.
+/// Makes a process a suspect until it must have shown again that it is one.
 fn suspect(until_secs: &mut f64, now: &Moment, rule: &Rule, assessment: &Assessment) {
-    if !matches!(assessment, Assessment::Quiet(_)) {
-        *until_secs = until_secs.max(now.monotonic_secs + rule.sustained.secs());
+    if assessment.is_suspect || assessment.grows() {
+        believe(until_secs, now, Patience::least_secs(rule));
+    }
+}
+
+fn believe(until_secs: &mut f64, now: &Moment, secs: f64) {
+    *until_secs = until_secs.max(now.monotonic_secs + secs);
+}
+
+/// Whether the processes of a cgroup reach a limit together.
+fn is_common(kind: LimitKind) -> bool {
+    match kind {
+        LimitKind::CgroupMax | LimitKind::CgroupHigh | LimitKind::Host => true,
+        LimitKind::RlimitAs | LimitKind::RlimitData | LimitKind::Recorded => false,
     }
 }
 
@@ -198,17 +280,18 @@ fn confirm_pages(
     }
 }
 
-/// Why a source grows.
-fn cause(source: Source, growth: &Growth, heap: Option<&HeapReading>) -> Cause {
+/// Why a source grows that does so by such a rate.
+pub(super) fn cause(source: Source, bytes_per_sec: f64, heap: Option<&HeapReading>) -> Cause {
     match (source, heap) {
         (Source::Heap, _) => Cause::Heap,
         (Source::Kernel, _) => Cause::Kernel,
         (Source::Pages, None) => Cause::Unknown,
         (Source::Pages, Some(heap)) => Cause::of_pages(
-            growth.bytes_per_sec,
+            bytes_per_sec,
             &Beside {
                 seen_secs: heap.seen_secs,
                 calls: heap.net.calls,
+                allocated_bytes_per_sec: heap.net.allocated_bytes as f64 / heap.seen_secs.max(1e-3),
                 heap_bytes_per_sec: heap.growth_bytes_per_sec,
                 mapped_bytes_per_sec: heap.mapped_bytes_per_sec,
             },
@@ -216,10 +299,10 @@ fn cause(source: Source, growth: &Growth, heap: Option<&HeapReading>) -> Cause {
     }
 }
 
-fn severity(growth: &Growth, headroom: Option<&Headroom>, rule: &Rule) -> Severity {
-    let left_bytes = headroom.map(|headroom| headroom.headroom_bytes as f64);
-    let used_bytes = growth.bytes_per_sec * rule.critical.exhausts_within.secs();
-    match left_bytes.is_some_and(|left_bytes| left_bytes <= used_bytes) {
+/// Critical if the limit may be reached soon, at the rate's upper bound.
+fn severity(forecast: Option<&Forecast>, rule: &Rule) -> Severity {
+    let soonest_secs = forecast.and_then(|forecast| forecast.soonest_secs);
+    match soonest_secs.is_some_and(|secs| secs <= rule.critical.exhausts_within.secs()) {
         true => Severity::Critical,
         false => Severity::Warning,
     }

@@ -19,6 +19,7 @@ struct Host {
     exact_bytes: Option<u64>,
     heap: Option<HeapReading>,
     scan_fails: bool,
+    oom_kills: bool,
     asked: Vec<&'static str>,
 }
 
@@ -77,6 +78,10 @@ impl Collector for Host {
         None
     }
 
+    fn oom_killed(&self, _: ProcessId) -> bool {
+        self.oom_kills
+    }
+
     fn exact_bytes(&mut self, sample: &Sample) -> io::Result<u64> {
         self.asked.push("exact");
         match self.exact {
@@ -84,6 +89,25 @@ impl Collector for Host {
             None => Ok(self.exact_bytes.unwrap_or(sample.bytes)),
         }
     }
+}
+
+/// A configuration whose default rule finds within two hours what there is to be found, unless it
+/// says otherwise: these tests are not about how long that takes.
+fn with_short_patience(config: &str) -> Config {
+    let mut config: toml::Table = config.parse().expect("a table");
+    let mut within = &mut config;
+    for name in ["rule", "default"] {
+        let inner = within.entry(name).or_insert(toml::Table::new().into());
+        within = inner.as_table_mut().expect("a table");
+    }
+    for (key, value) in [
+        ("growth", "512KiB/min"),
+        ("min_growth", "32MiB"),
+        ("sustained", "10min"),
+    ] {
+        within.entry(key).or_insert(value.into());
+    }
+    config.try_into().expect("a configuration")
 }
 
 /// Two hours of a process that gains `mib_per_min`, scanned every five seconds: the first leak and
@@ -94,8 +118,8 @@ fn leak_of(
     mib_per_min: f64,
     name_at: impl Fn(u32) -> String,
 ) -> Option<(u32, Leak)> {
-    let config: Config = toml::from_str(config).expect("a configuration");
-    let mut watch = Watch::new(&config, Source::Pages, 5.0);
+    let mut watch = Watch::new(&with_short_patience(config), Source::Pages, 5.0);
+    let mut past = Past::default();
     (0..1440u32).find_map(|step| {
         let secs = f64::from(step) * 5.0;
         host.has(
@@ -109,7 +133,7 @@ fn leak_of(
             boot_secs: 1e6 + secs,
             time: Timestamp::UNIX_EPOCH,
         };
-        let leaks = watch.round(&now, host).expect("a round");
+        let leaks = watch.round(&now, host, &mut past).expect("a round");
         leaks.into_iter().next().map(|leak| (step / 12, leak))
     })
 }
@@ -199,6 +223,7 @@ fn a_process_cannot_hide_by_changing_its_name() {
 fn facts_of_many_are_read_in_several_rounds() {
     let config = Config::default();
     let mut watch = Watch::new(&config, Source::Pages, 5.0);
+    let mut past = Past::default();
     let mut host = Host::default();
     for step in 0..10u32 {
         for pid in 0..100 {
@@ -211,7 +236,7 @@ fn facts_of_many_are_read_in_several_rounds() {
             boot_secs: secs,
             time: Timestamp::UNIX_EPOCH,
         };
-        watch.round(&now, &mut host).expect("a round");
+        watch.round(&now, &mut host, &mut past).expect("a round");
         assert!(host.asked.iter().filter(|asked| **asked == "facts").count() <= MAX_FACTS);
     }
     assert_eq!(watch.growers(3).len(), 3);
@@ -231,7 +256,10 @@ fn a_pulse_stands_for_the_time_that_was_seen() {
             boot_secs: 1e6 + secs,
             time: Timestamp::UNIX_EPOCH,
         };
-        assert_eq!(watch.round(&now, &mut host).is_err(), scan_fails);
+        assert_eq!(
+            watch.round(&now, &mut host, &mut Past::default()).is_err(),
+            scan_fails
+        );
         let process = host.samples[&7].process;
         let pulse = watch.pulse(process).expect("it has not ended");
         pulse.sizes.map(|sizes| sizes.secs)
@@ -250,4 +278,135 @@ fn a_pulse_stands_for_the_time_that_was_seen() {
     ] {
         assert_eq!(secs_at(secs, scan_fails), expected, "{secs}");
     }
+}
+
+/// Five minutes of a process that grows, a change of it, and two minutes more; what is remembered.
+fn learnt(source: Source, change: impl Fn(&mut Watch, &mut Host)) -> serde_json::Value {
+    let config = Config::default();
+    let mut watch = Watch::new(&config, source, 5.0);
+    let mut past = Past::default();
+    let mut host = Host::default();
+    host.has(7, "server", 50 * MIB);
+    host.has(8, "steady", 500 * MIB);
+    for step in 0..84u32 {
+        if step == 60 {
+            change(&mut watch, &mut host);
+        }
+        if let Some(sample) = host.samples.get_mut(&7) {
+            sample.bytes += MIB;
+        }
+        let secs = f64::from(step) * 5.0;
+        let now = Moment {
+            monotonic_secs: secs,
+            boot_secs: 1e6 + secs,
+            time: Timestamp::UNIX_EPOCH,
+        };
+        watch.round(&now, &mut host, &mut past).expect("a round");
+    }
+    serde_json::to_value(&past).expect("can be written")["programs"].take()
+}
+
+#[test]
+fn a_run_ends_with_its_process_or_its_program() {
+    type Change = dyn Fn(&mut Watch, &mut Host);
+    let cases: [(&str, u64, &Change); 7] = [
+        ("it goes on", 0, &|_, _| {}),
+        ("the rules are others", 0, &|watch, _| {
+            watch.set_rules(&Config::default());
+        }),
+        ("it is in another cgroup", 0, &|_, host| {
+            host.samples.get_mut(&7).expect("it runs").cgroup_id = 2;
+        }),
+        ("it ends", 1, &|_, host| {
+            host.samples.remove(&7);
+        }),
+        ("its pid is another's", 1, &|_, host| {
+            let sample = host.samples.get_mut(&7).expect("it runs");
+            sample.process.start_time_ns = 1;
+        }),
+        ("it has replaced itself", 1, &|_, host| {
+            host.has(7, "other", MIB)
+        }),
+        ("by something as big", 1, &|_, host| {
+            host.has(7, "other", 110 * MIB);
+        }),
+    ];
+    for (name, n_runs, change) in cases {
+        let programs = learnt(Source::Pages, change);
+        let learnt = programs["/bin/server"]["n_runs"].as_u64();
+        assert_eq!(learnt.unwrap_or_default(), n_runs, "{name}");
+        assert_eq!(programs.get("/bin/steady"), None, "{name}");
+    }
+    let of_heap = learnt(Source::Heap, |_, host| {
+        host.samples.remove(&7);
+    });
+    assert_eq!(of_heap, serde_json::json!({}));
+}
+
+/// Two runs of an hour and a half, the second right after the first, that each gain 1 MiB a
+/// minute: in which a leak is found.
+fn leaking_run(host: &mut Host) -> Option<u32> {
+    let config = Config::default();
+    let mut watch = Watch::new(&config, Source::Pages, 5.0);
+    let mut past = Past::default();
+    (0..1800u32).find_map(|step| {
+        let secs = f64::from(step) * 5.0;
+        let (run, in_run) = (step / 900, f64::from(step % 900) / 12.0);
+        host.samples.clear();
+        host.has(7 + run, "server", 50 * MIB + (in_run * MIB as f64) as u64);
+        let sample = host.samples.get_mut(&(7 + run)).expect("it runs");
+        sample.process.start_time_ns = 1_000_000_000_000_000 + u64::from(run) * 4_500_000_000_000;
+        let now = Moment {
+            monotonic_secs: secs,
+            boot_secs: 1e6 + secs,
+            time: Timestamp::UNIX_EPOCH + jiff::SignedDuration::from_secs_f64(secs),
+        };
+        let leaks = watch.round(&now, host, &mut past).expect("a round");
+        leaks.first().map(|leak| leak.sample.process.pid - 7)
+    })
+}
+
+#[test]
+fn one_run_is_enough_if_it_ended_for_lack_of_memory() {
+    for (name, oom_kills, headroom_bytes, found) in [
+        ("restarted", false, None, None),
+        ("killed", true, None, Some(1)),
+        ("far from its limit", false, Some(1 << 40), None),
+    ] {
+        let mut host = Host {
+            oom_kills,
+            headroom_bytes,
+            ..Host::default()
+        };
+        assert_eq!(leaking_run(&mut host), found, "{name}");
+    }
+}
+
+#[test]
+fn what_belongs_together_is_looked_up_for_growth_only() {
+    let config = Config::default();
+    let mut watch = Watch::new(&config, Source::Pages, 5.0);
+    let mut past = Past::default();
+    let mut host = Host::default();
+    let mut n_lookups = 0;
+    for step in 0..1000u32 {
+        // They come and go by 20 MiB, and one grows from the middle on.
+        for pid in 0..20 {
+            let bytes = 50 * MIB + u64::from((step + pid) % 10) * 2 * MIB;
+            host.has(pid, "worker", bytes);
+        }
+        let grown = u64::from(step.saturating_sub(500)) * MIB / 4;
+        host.has(20, "server", 50 * MIB + grown);
+        let secs = f64::from(step) * 5.0;
+        let now = Moment {
+            monotonic_secs: secs,
+            boot_secs: 1e6 + secs,
+            time: Timestamp::UNIX_EPOCH,
+        };
+        let leaks = watch.round(&now, &mut host, &mut past).expect("a round");
+        assert_eq!(leaks, Vec::new());
+        n_lookups += u32::from(!watch.programs.is_empty());
+        assert!(step > 500 || n_lookups == 0, "{step}");
+    }
+    assert!((1..500).contains(&n_lookups), "{n_lookups}");
 }

@@ -56,7 +56,12 @@ impl Bus {
     }
 
     pub fn daemon(&self) -> Daemon {
-        Daemon::start("[dbus]\nenabled = true\n", |command| {
+        self.daemon_with("")
+    }
+
+    /// A daemon with a configuration that is appended to the quick profile's.
+    pub fn daemon_with(&self, more: &str) -> Daemon {
+        Daemon::start(&format!("dbus.enabled = true\n{more}"), |command| {
             command.env("DBUS_SYSTEM_BUS_ADDRESS", &self.address);
         })
     }
@@ -266,6 +271,7 @@ fn without_a_daemon_the_client_says_so() {
         &["show", "x"],
         &["top", "--heap", "--once"],
         &["capture", "--pid", "1"],
+        &["explain", "1"],
     ] {
         let (code, output, error) = bus.ctl(None, command);
         assert_eq!((code, output.as_str()), (Some(1), ""));

@@ -97,15 +97,47 @@ fn an_unreadable_state_is_set_aside() {
         "{\"version\":1,",
     )
     .expect("a file");
+    fs::write(
+        directory.path().join("state/past.json"),
+        "{\"version\":99,\"wisdom\":[]}",
+    )
+    .expect("a file");
     let daemon = Daemon::start_in(directory, "", |_| {});
     daemon.wait_for_log("starting without open alerts");
-    assert!(
-        daemon
-            .directory
-            .path()
-            .join("state/alerts.json.unreadable")
-            .exists()
-    );
+    daemon.wait_for_log("past.json has format 99, this version of memleakd knows format 1");
+    for file in ["alerts.json.unreadable", "past.json.unreadable"] {
+        let aside = daemon.directory.path().join("state").join(file);
+        assert!(aside.exists(), "{file}");
+    }
+}
+
+#[test]
+#[ignore = "needs root and BTF"]
+fn what_a_program_did_survives_a_restart() {
+    let path = program("leak");
+    let path = path.to_str().expect("UTF-8");
+    let mut directory = tempfile::TempDir::new().expect("a directory");
+    for n_leaks in 1..=2 {
+        let leak = Running::start(&mut Command::new(path));
+        let mut daemon = Daemon::start_in(directory, "", |_| {});
+        daemon.alert("raised", leak.pid(), SOON);
+        let pid = leak.pid();
+        drop(leak);
+        daemon.alert("cleared", pid, SOON);
+        daemon.running.signal(Signal::TERM);
+        assert!(daemon.running.0.wait().expect("an end").success());
+        directory = daemon.directory;
+
+        let past = directory.path().join("state/past.json");
+        let past = fs::read_to_string(past).expect("a past");
+        let past: serde_json::Value = serde_json::from_str(&past).expect("JSON");
+        let programs = past["past"]["programs"].as_object().expect("programs");
+        // Where the tests run in no unit, there is nothing before the name.
+        let mut ours = programs.iter().filter(|(name, _)| name.ends_with(path));
+        let (_, leaked) = ours.next().expect("the program that leaked");
+        assert_eq!(leaked["n_leaks"], n_leaks, "{leaked}");
+        assert_eq!(leaked["n_runs"], n_leaks, "{leaked}");
+    }
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod allocator;
 mod bus;
 mod capture;
 mod ends;
+mod explain;
 mod heap;
 mod kernel_memory;
 mod life;

@@ -2,9 +2,11 @@
 //! configuration.
 
 mod lives;
+mod past;
 mod shapes;
 mod size;
 mod tables;
+mod units;
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -14,14 +16,24 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
+const KIB: f64 = 1024.0;
 const MIB: f64 = 1048576.0;
 const MINUTE: f64 = 60.0;
 const HOUR: f64 = 3600.0;
 /// Time between two samples.
 const INTERVAL: f64 = 5.0;
 
+/// A rule that waits for ten minutes, whatever came before: for tests of something else than of
+/// how long growth must last by default.
+const TEN_MINUTES: &str = r#"
+[rule.default]
+growth = "512KiB/min"
+min_growth = "32MiB"
+sustained = "10min"
+"#;
+
 /// What the public contract says of an alert as JSON, and what a replay adds.
-const KEYS: [&str; 37] = [
+const KEYS: [&str; 40] = [
     "change",
     "state",
     "id",
@@ -40,6 +52,8 @@ const KEYS: [&str; 37] = [
     "uid",
     "container",
     "processes",
+    "peers",
+    "peers_growing",
     "source",
     "cause",
     "bytes",
@@ -56,6 +70,7 @@ const KEYS: [&str; 37] = [
     "exhausts_in_secs_low",
     "exhausts_in_secs_high",
     "sites",
+    "gates",
     "loss",
     "message",
     "next_reminder",
@@ -122,10 +137,22 @@ fn table(series: &[Series], length_secs: f64) -> String {
 /// The program, reading a table from a file as users have it, with nothing but the shipped
 /// configuration.
 fn run(table: &[u8]) -> Output {
+    run_file(command(), table)
+}
+
+/// The same under another configuration.
+fn run_under(config: &str, table: &[u8]) -> Output {
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("x.toml");
+    fs::write(&file, config).expect("can be written");
+    run_file(command_under(&file), table)
+}
+
+fn run_file(mut command: Command, table: &[u8]) -> Output {
     let directory = tempfile::tempdir().expect("a directory");
     let file = directory.path().join("x.csv");
     fs::write(&file, table).expect("can be written");
-    command()
+    command
         .arg(&file)
         .current_dir(directory.path())
         .output()
@@ -133,11 +160,14 @@ fn run(table: &[u8]) -> Output {
 }
 
 fn command() -> Command {
-    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/memleakd.toml");
+    command_under(&Path::new(env!("CARGO_MANIFEST_DIR")).join("config/memleakd.toml"))
+}
+
+fn command_under(config: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_memleakd"));
     command
         .args(["replay", "--output", "json", "--config"])
-        .arg(shipped)
+        .arg(config)
         .stdin(Stdio::null());
     command
 }
@@ -145,6 +175,11 @@ fn command() -> Command {
 /// The alerts of a recording, each held against the contract.
 fn replay(series: &[Series], length_secs: f64) -> Vec<Value> {
     alerts(&run(table(series, length_secs).as_bytes()))
+}
+
+/// The same under another configuration.
+fn replay_under(config: &str, series: &[Series], length_secs: f64) -> Vec<Value> {
+    alerts(&run_under(config, table(series, length_secs).as_bytes()))
 }
 
 fn alerts(output: &Output) -> Vec<Value> {
@@ -167,6 +202,7 @@ fn alerts(output: &Output) -> Vec<Value> {
         let state = if is_cleared { "cleared" } else { "firing" };
         assert_eq!(alert["state"], state, "{alert}");
         assert_eq!(alert["next_reminder"].is_null(), is_cleared, "{alert}");
+        has_passed_every_gate(alert);
         let time: jiff::Timestamp = alert["time"]
             .as_str()
             .expect("is text")
@@ -180,6 +216,36 @@ fn alerts(output: &Output) -> Vec<Value> {
     }
     assert!(alerts.is_sorted_by_key(secs), "{alerts:?}");
     alerts
+}
+
+/// Whoever reads an alert can see by its figures why it was raised.
+fn has_passed_every_gate(alert: &Value) {
+    let gates = alert["gates"].as_array().expect("is a list");
+    let names: BTreeSet<_> = gates.iter().map(|gate| gate["gate"].as_str()).collect();
+    assert_eq!(names.len(), gates.len(), "{alert}");
+    for name in [
+        "gain",
+        "concordance",
+        "step",
+        "spread",
+        "pace",
+        "new_height",
+        "rate",
+        "sustained",
+    ] {
+        assert!(names.contains(&Some(name)), "{name}: {alert}");
+    }
+    for gate in gates {
+        assert_eq!(gate["passes"], true, "{alert}");
+        let bounds = ["least", "most"].map(|bound| gate[bound].as_f64());
+        match (gate["value"].as_f64(), bounds) {
+            (Some(value), [Some(least), None]) => assert!(value >= least, "{gate}"),
+            (Some(value), [None, Some(most)]) => assert!(value <= most, "{gate}"),
+            // There was nothing to compare with.
+            (None, [Some(_), None]) => assert!(gate["value"].is_null(), "{gate}"),
+            _ => panic!("{gate}"),
+        }
+    }
 }
 
 /// When it was said, by the recording.

@@ -6,10 +6,10 @@ use jiff::Timestamp;
 use super::*;
 use crate::collect::{Facts, Headroom, LimitKind};
 use crate::config::Severity;
-use crate::detect::{Growth, Lane};
+use crate::detect::{Before, Growth, Lane, Slope};
 use crate::quantity::Span;
 use crate::sample::{Comm, Sample};
-use crate::watch::Sizes;
+use crate::watch::{Peers, Sizes};
 
 const MIB: u64 = 1 << 20;
 
@@ -150,11 +150,19 @@ fn leak(pid: u32, unit: &str) -> Leak {
             lane: Lane::Slow,
             gained_bytes: 100.0 * MIB as f64,
             secs: 100.0,
-            bytes_per_sec: 1.1 * MIB as f64,
-            bytes_per_sec_low: MIB as f64,
+            lasted_secs: 110.0,
+            before: Before::Calm,
+            bytes_per_sec: Slope {
+                low: MIB as f64,
+                median: 1.1 * MIB as f64,
+                high: 1.2 * MIB as f64,
+            },
         },
+        checks: Vec::new(),
         headroom: None,
+        forecast: None,
         severity: Severity::Warning,
+        peers: Peers::default(),
         loss: Vec::new(),
     }
 }

@@ -2,7 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::{HOUR, MIB, MINUTE, Series, alerts, of, pid, replay, run, secs, table};
+use super::{
+    HOUR, MIB, MINUTE, Series, TEN_MINUTES, alerts, of, pid, replay, replay_under, run_under, secs,
+    table,
+};
 
 /// Grows by so many MiB a minute while it is there.
 fn leak(pid: u32, mib_per_min: f64, during: std::ops::Range<f64>) -> Series<'static> {
@@ -21,7 +24,7 @@ fn changes(alerts: &[Value]) -> Vec<&str> {
 
 #[test]
 fn a_process_that_vanishes_clears_its_alert() {
-    let alerts = replay(&[leak(7, 20.0, 0.0..HOUR)], 2.0 * HOUR);
+    let alerts = replay_under(TEN_MINUTES, &[leak(7, 20.0, 0.0..HOUR)], 2.0 * HOUR);
     assert_eq!(changes(&alerts), ["raised", "cleared"]);
     assert_eq!(alerts[1]["reason"], "exited");
     assert!(
@@ -38,7 +41,7 @@ fn a_process_that_stops_growing_clears_its_alert() {
     let series = [Series::new(7, |secs| {
         Some(50.0 * MIB + secs.min(HOUR) / MINUTE * 20.0 * MIB)
     })];
-    let alerts = replay(&series, 3.0 * HOUR);
+    let alerts = replay_under(TEN_MINUTES, &series, 3.0 * HOUR);
     assert_eq!(changes(&alerts), ["raised", "cleared"]);
     assert_eq!(alerts[1]["reason"], "stopped_growing");
     assert!(
@@ -58,7 +61,7 @@ fn a_second_worker_joins_the_alert_of_its_unit() {
         series.unit = "web.service";
         series.comm = "worker".to_owned();
     }
-    let joined = replay(&series, 28.0 * HOUR);
+    let joined = replay_under(TEN_MINUTES, &series, 28.0 * HOUR);
     assert_eq!(changes(&joined), ["raised", "reminded", "cleared"]);
     let processes: Vec<_> = joined.iter().map(|alert| &alert["processes"]).collect();
     assert_eq!(processes[..2], [&json!(1), &json!(2)]);
@@ -74,7 +77,7 @@ fn a_second_worker_joins_the_alert_of_its_unit() {
     );
 
     series[1].unit = "api.service";
-    let apart = replay(&series, 28.0 * HOUR);
+    let apart = replay_under(TEN_MINUTES, &series, 28.0 * HOUR);
     assert_eq!(of(&apart, "raised").len(), 2, "{apart:?}");
     let units: Vec<_> = of(&apart, "raised")
         .iter()
@@ -88,7 +91,7 @@ fn a_second_worker_joins_the_alert_of_its_unit() {
 
 #[test]
 fn a_process_without_a_unit_has_none() {
-    let alerts = replay(&[leak(7, 20.0, 0.0..HOUR)], HOUR);
+    let alerts = replay_under(TEN_MINUTES, &[leak(7, 20.0, 0.0..HOUR)], HOUR);
     assert_eq!(alerts[0]["unit"], Value::Null);
     assert_eq!(
         (&alerts[0]["limit_bytes"], &alerts[0]["exhausts_in_secs"]),
@@ -110,7 +113,7 @@ fn another_program_with_the_same_pid_is_no_growth() {
             ..Series::new(7, holds(n))
         })
         .collect();
-    let alerts = replay(&series, 3.0 * HOUR);
+    let alerts = replay_under(TEN_MINUTES, &series, 3.0 * HOUR);
     assert!(alerts.is_empty(), "{alerts:?}");
 
     // As one program it would be.
@@ -120,7 +123,10 @@ fn another_program_with_the_same_pid_is_no_growth() {
             ..Series::new(7, holds(n))
         })
         .collect();
-    assert_eq!(of(&replay(&series, 3.0 * HOUR), "raised").len(), 1);
+    assert_eq!(
+        of(&replay_under(TEN_MINUTES, &series, 3.0 * HOUR), "raised").len(),
+        1
+    );
 }
 
 #[test]
@@ -152,7 +158,7 @@ fn a_near_limit_makes_an_alert_fast_and_critical() {
 fn a_limit_far_away_does_not() {
     let mut series = [leak(7, 20.0, 0.0..2.0 * HOUR)];
     series[0].limit_bytes = Some(1e15);
-    let alerts = replay(&series, HOUR);
+    let alerts = replay_under(TEN_MINUTES, &series, HOUR);
     assert_eq!(changes(&alerts), ["raised"]);
     assert_eq!(alerts[0]["severity"], "warning");
     assert!(secs(&alerts[0]) >= 10.0 * MINUTE, "{}", alerts[0]);
@@ -163,7 +169,7 @@ fn a_limit_far_away_does_not() {
 fn an_alert_escalates_when_its_limit_comes_near() {
     let mut series = [leak(7, 4.0, 0.0..10.0 * HOUR)];
     series[0].limit_bytes = Some(50.0 * MIB + 4.0 * 60.0 * 8.0 * MIB);
-    let alerts = replay(&series, 9.0 * HOUR);
+    let alerts = replay_under(TEN_MINUTES, &series, 9.0 * HOUR);
     assert_eq!(changes(&alerts)[..2], ["raised", "escalated"]);
     assert_eq!(
         (&alerts[0]["severity"], &alerts[1]["severity"]),
@@ -184,10 +190,13 @@ fn the_same_recording_gives_the_same_alerts() {
         series.unit = ["a.service", "b.service", "c.service"][series.pid as usize % 3];
     }
     let table = table(&series, 2.0 * HOUR);
-    let first = run(table.as_bytes());
+    let first = run_under(TEN_MINUTES, table.as_bytes());
     assert_eq!(of(&alerts(&first), "raised").len(), 3);
     for _ in 0..3 {
-        assert_eq!(run(table.as_bytes()).stdout, first.stdout);
+        assert_eq!(
+            run_under(TEN_MINUTES, table.as_bytes()).stdout,
+            first.stdout
+        );
     }
 }
 
@@ -203,7 +212,7 @@ fn a_leak_goes_on_after_a_gap() {
         secs.is_none_or(|secs| !(HOUR..5.0 * HOUR).contains(&secs))
     };
     let rows: Vec<_> = text.lines().filter(is_kept).collect();
-    let alerts = alerts(&run((rows.join("\n") + "\n").as_bytes()));
+    let alerts = alerts(&run_under(TEN_MINUTES, (rows.join("\n") + "\n").as_bytes()));
     assert_eq!(changes(&alerts), ["raised"]);
 }
 
@@ -219,7 +228,7 @@ fn every_row_may_have_a_time_of_its_own() {
             text += &format!("{:.2},{n},process-{n},{}\n", began + secs, bytes as u64);
         }
     }
-    let found = alerts(&run(text.as_bytes()));
+    let found = alerts(&run_under(TEN_MINUTES, text.as_bytes()));
     assert_eq!(changes(&found), ["raised"]);
     assert_eq!(pid(&found[0]), 7);
     assert!(
@@ -238,7 +247,7 @@ fn names_are_made_harmless() {
     let mut series = [leak(7, 20.0, 0.0..HOUR)];
     series[0].comm = "\"a\nb\x1b[2J\"".to_owned();
     series[0].unit = "\"x\u{202e},\"\"y\"";
-    let alerts = replay(&series, HOUR);
+    let alerts = replay_under(TEN_MINUTES, &series, HOUR);
     assert_eq!(alerts[0]["comm"], "a\\u{a}b\\u{1b}[2J");
     assert_eq!(alerts[0]["unit"], "x\\u{202e},\"y");
     assert!(

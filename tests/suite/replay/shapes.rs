@@ -1,7 +1,10 @@
 //! What is a leak and what is not: series as real programs have them, sampled every 5 s, each
 //! several times with other noise, another phase and another process.
 
-use super::{HOUR, INTERVAL, MIB, MINUTE, Series, of, pid, replay, secs};
+use super::{
+    HOUR, INTERVAL, MIB, MINUTE, Series, TEN_MINUTES, alerts, of, pid, replay, replay_under, run,
+    run_under, secs, table,
+};
 
 /// So many processes have each shape.
 const N_EACH: u32 = 12;
@@ -53,14 +56,21 @@ fn is_found(name: &str, length_secs: f64, within_secs: f64, shape: impl Fn(f64, 
     }
 }
 
-/// Nothing is said.
+/// Nothing is said, neither by default nor by a rule that asks for ten minutes in any case.
 fn is_quiet_if(name: &str, length_secs: f64, shape: &Shape<'_>) {
-    let alerts = replay(&several(shape), length_secs);
-    let raised: Vec<_> = of(&alerts, "raised")
-        .iter()
-        .map(|alert| (pid(alert) - FIRST_PID, secs(alert)))
-        .collect();
-    assert!(alerts.is_empty(), "{name}: (number, at) {raised:?}");
+    let table = table(&several(shape), length_secs);
+    let outputs = [
+        ("by default", run(table.as_bytes())),
+        ("ten minutes", run_under(TEN_MINUTES, table.as_bytes())),
+    ];
+    for (rule, output) in outputs {
+        let alerts = alerts(&output);
+        let raised: Vec<_> = of(&alerts, "raised")
+            .iter()
+            .map(|alert| (pid(alert) - FIRST_PID, secs(alert)))
+            .collect();
+        assert!(alerts.is_empty(), "{name}, {rule}: (number, at) {raised:?}");
+    }
 }
 
 fn is_quiet(name: &str, length_secs: f64, shape: impl Fn(f64, f64) -> f64) {
@@ -71,26 +81,87 @@ fn saw(secs: f64, phase: f64, period_secs: f64, height: f64) -> f64 {
     (secs / period_secs + phase).fract() * height
 }
 
+/// What grows since its start must last for an hour and a half; windows are of some lengths only.
 #[test]
 fn a_leak_is_found() {
     let leak = 1024.0 * 1000.0;
     is_found(
         "1 KiB a millisecond",
-        40.0 * MINUTE,
-        21.0 * MINUTE,
+        3.0 * HOUR,
+        145.0 * MINUTE,
         |secs, _| 5.0 * MIB + secs * leak,
     );
-    is_found("1 MiB a minute", 3.0 * HOUR, 70.0 * MINUTE, |secs, _| {
+    is_found("1 MiB a minute", 3.0 * HOUR, 145.0 * MINUTE, |secs, _| {
         200.0 * MIB + secs / MINUTE * MIB
     });
+}
+
+/// Every alert of a process that begins to leak after a quiet time: how many minutes after that.
+fn found_after_mins(
+    start_secs: f64,
+    quiet_hours: f64,
+    left_mins: Option<f64>,
+    length_hours: f64,
+) -> Vec<f64> {
+    let leak_secs = start_secs + quiet_hours * HOUR;
+    let holds = move |secs: f64| {
+        let grown = (secs - leak_secs).max(0.0) / MINUTE * 5.0 * MIB;
+        (secs >= start_secs).then_some(200.0 * MIB + grown)
+    };
+    let leak = Series {
+        limit_bytes: left_mins.map(|mins| (200.0 + 5.0 * mins) * MIB),
+        ..Series::new(7, holds)
+    };
+    let alerts = replay(&[leak], length_hours * HOUR);
+    let raised = of(&alerts, "raised");
+    raised
+        .iter()
+        .map(|alert| (secs(alert) - leak_secs) / MINUTE)
+        .collect()
+}
+
+/// The more of a process was seen before it began to leak, the sooner that is told from work.
+#[test]
+fn how_long_a_leak_must_last_depends_on_what_was_before() {
+    let cases = [
+        ("since its start", 10.0, 0.0, 80.0..95.0),
+        ("since it is looked at, of any age", 0.0, 0.0, 45.0..50.0),
+        ("after calm", 10.0, 1.5, 55.0..95.0),
+        ("after two hours", 10.0, 2.0, 55.0..95.0),
+        // The block in which it began counts from its beginning.
+        ("after quiet", 10.0, 5.0, 8.0..15.0),
+    ];
+    for (name, start_mins, quiet_hours, within_mins) in cases {
+        let found = found_after_mins(start_mins * MINUTE, quiet_hours, None, quiet_hours + 3.0);
+        assert_eq!(found.len(), 1, "{name}: {found:?}");
+        assert!(within_mins.contains(&found[0]), "{name}: {found:?}");
+    }
+}
+
+/// Growth must last no longer than what it leaves, and of little time a quarter is enough.
+#[test]
+fn a_limit_makes_a_leak_be_found_in_time() {
+    for (left_mins, within_mins) in [
+        (40.0, 10.0..15.0),
+        (60.0, 30.0..35.0),
+        (100.0, 45.0..60.0),
+        (200.0, 80.0..95.0),
+    ] {
+        let found = found_after_mins(10.0 * MINUTE, 0.0, Some(left_mins), 4.0);
+        assert_eq!(found.len(), 1, "{left_mins} min: {found:?}");
+        assert!(
+            within_mins.contains(&found[0]),
+            "{left_mins} min: {found:?}"
+        );
+    }
 }
 
 #[test]
 fn a_leak_under_a_saw_is_found() {
     is_found(
         "saw with a rising floor",
-        3.0 * HOUR,
-        90.0 * MINUTE,
+        4.0 * HOUR,
+        150.0 * MINUTE,
         |secs, phase| {
             200.0 * MIB + saw(secs, phase, MINUTE, 100.0 * MIB) + secs / MINUTE * 2.0 * MIB
         },
@@ -102,7 +173,7 @@ fn the_rate_of_a_leak_is_measured() {
     let leak = [Series::new(9, |secs| {
         Some(5.0 * MIB + secs * 1024.0 * 1000.0)
     })];
-    let alerts = replay(&leak, 40.0 * MINUTE);
+    let alerts = replay_under(TEN_MINUTES, &leak, 40.0 * MINUTE);
     assert_eq!(alerts.len(), 1, "{alerts:?}");
     for key in ["growth_bytes_per_sec", "growth_bytes_per_sec_low"] {
         let rate = alerts[0][key].as_f64().expect("is a number");
@@ -199,29 +270,33 @@ fn three_steps_are_quiet() {
 /// A ramp that is over before the ten minutes that the rule asks for.
 #[test]
 fn a_short_rise_after_health_is_quiet() {
-    for ramp_secs in [MINUTE, 3.0 * MINUTE, 5.0 * MINUTE] {
+    for (ramp_secs, quiet_secs) in [MINUTE, 3.0 * MINUTE, 5.0 * MINUTE]
+        .into_iter()
+        .flat_map(|ramp_secs| [(ramp_secs, HOUR), (ramp_secs, 5.0 * HOUR)])
+    {
         is_quiet(
-            &format!("ramp of {ramp_secs} s"),
-            5.0 * HOUR,
+            &format!("ramp of {ramp_secs} s after {quiet_secs} s"),
+            quiet_secs + 4.0 * HOUR,
             |secs, phase| {
-                let since = secs - HOUR - phase * 20.0 * MINUTE;
+                let since = secs - quiet_secs - phase * 20.0 * MINUTE;
                 200.0 * MIB + (since / ramp_secs).clamp(0.0, 1.0) * 500.0 * MIB
             },
         );
     }
 }
 
-/// Whoever begins to work after an hour warms up then.
+/// Whoever begins to work after some hours warms up then.
 #[test]
 fn a_warm_up_after_health_is_quiet() {
-    is_quiet("late plateau", 6.0 * HOUR, |secs, phase| {
-        let since = (secs - HOUR - phase * 20.0 * MINUTE).max(0.0);
-        100.0 * MIB + 500.0 * MIB * (1.0 - (-since / 240.0).exp())
-    });
-    is_quiet("late logarithm", 8.0 * HOUR, |secs, phase| {
-        let since = (secs - HOUR - phase * 20.0 * MINUTE).max(0.0);
-        (50.0 + 60.0 * (1.0 + since / MINUTE).ln()) * MIB
-    });
+    for quiet_secs in [HOUR, 5.0 * HOUR] {
+        let since = |secs: f64, phase: f64| (secs - quiet_secs - phase * 20.0 * MINUTE).max(0.0);
+        is_quiet("late plateau", quiet_secs + 5.0 * HOUR, |secs, phase| {
+            100.0 * MIB + 500.0 * MIB * (1.0 - (-since(secs, phase) / 240.0).exp())
+        });
+        is_quiet("late logarithm", quiet_secs + 7.0 * HOUR, |secs, phase| {
+            (50.0 + 60.0 * (1.0 + since(secs, phase) / MINUTE).ln()) * MIB
+        });
+    }
 }
 
 #[test]
