@@ -1,6 +1,6 @@
 # Every target sets up what it needs, on Debian and Ubuntu, and says what it installs.
 
-.PHONY: help build demo test lint bench setup setup-bench setup-test
+.PHONY: help build demo test lint bench eval setup setup-bench setup-eval setup-test
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -21,7 +21,10 @@ lint: setup ## Check formatting and lints
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --document-private-items
 
 bench: setup-bench ## Measure what memleakd costs on this machine, and others, as root
-	cargo bench
+	cargo bench --bench bench
+
+eval: setup-eval ## Measure how well leaks are told from health, beside other rules, as root
+	cargo bench --bench eval
 
 setup:
 	@scripts/setup.sh build
@@ -31,3 +34,6 @@ setup-test:
 
 setup-bench:
 	@scripts/setup.sh bench
+
+setup-eval:
+	@scripts/setup.sh eval

@@ -1,6 +1,7 @@
 #!/bin/sh
-# Installs what a build (with "test" the tests too, with "bench" what they are measured against)
-# needs from the Debian or Ubuntu archive. Says first what it installs; does nothing if all is there.
+# Installs what a build (with "test" the tests too, with "bench" what they are measured against,
+# with "eval" what the proving ground's programs run on) needs from the Debian or Ubuntu archive.
+# Says first what it installs; does nothing if all is there.
 set -eu
 
 packages="clang gcc libc6-dev libelf-dev make pkg-config zlib1g-dev"
@@ -17,6 +18,11 @@ if [ "${1:-build}" = bench ]; then
 	optional="$optional libtcmalloc-minimal4 musl-tools redis-tools sqlite3 wrk"
 	# Installed, it would be a service of this machine.
 	unpacked=nginx
+fi
+if [ "${1:-build}" = eval ]; then
+	packages="$packages python3 util-linux xz-utils"
+	# Redis' server is in redis-tools already; redis-server would only make a service of it.
+	optional="default-jdk-headless nodejs redis-tools"
 fi
 
 command -v cargo >/dev/null || {
@@ -40,6 +46,9 @@ for package in $packages; do
 done
 wanted=
 for package in $optional; do
+	# There are many, of which one will do.
+	[ "$package" = default-jdk-headless ] && command -v javac >/dev/null && continue
+	[ "$package" = nodejs ] && command -v node >/dev/null && continue
 	is_installed "$package" || wanted="$wanted $package"
 done
 if [ -n "$unpacked" ] && { command -v nginx >/dev/null || [ -e target/bench/usr/sbin/nginx ]; }; then
