@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use crate::collect::LimitKind;
 use crate::config::Severity;
 use crate::sample::Source;
+use crate::site::Site;
 
 /// One change of one alert, complete in itself.
 ///
@@ -164,34 +165,6 @@ pub enum Reason {
     OomKilled,
     /// The rule is gone or ignores the process now.
     RuleChanged,
-}
-
-/// An allocation site: where leaked memory came from.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Site {
-    /// Outstanding bytes.
-    pub bytes: u64,
-    /// Outstanding blocks.
-    pub count: u64,
-    /// From the allocation outwards.
-    pub frames: Vec<Frame>,
-}
-
-/// One frame of a stack.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Frame {
-    /// The function, if it has a name.
-    pub function: Option<String>,
-    /// The executable or library.
-    pub module: Option<String>,
-    /// The address in that file.
-    pub offset: Option<u64>,
-    /// The source file.
-    pub file: Option<String>,
-    /// The line in it.
-    pub line: Option<u32>,
-    /// Why it has no name.
-    pub unknown: Option<String>,
 }
 
 impl Reason {

@@ -25,6 +25,7 @@ mod tree;
 mod unit;
 
 pub use allocator::{Absent, Allocator, Cost, FileId, Function, Method, Probe};
+pub(crate) use allocator::{image, mapped};
 pub use cgroup::MemoryCgroup;
 pub use facts::Facts;
 pub use heap::{CALLS_ARGUMENT, Capture, HeapReading, MAX_MEASURED, Prober, answer_calls};

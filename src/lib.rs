@@ -12,6 +12,8 @@ pub mod sample;
 
 pub mod net;
 
+pub mod site;
+
 pub mod quantity;
 
 pub mod config;
@@ -19,6 +21,8 @@ pub mod config;
 pub mod collect;
 
 pub mod detect;
+
+pub mod stacks;
 
 pub mod plan;
 

@@ -10,7 +10,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use memleakd::collect::answer_calls;
 use memleakd::daemon::{self, Options};
 use memleakd::sink::{Console, Form};
-use memleakd::{logging, program, replay};
+use memleakd::{logging, program, replay, stacks};
 
 /// Finds processes that leak memory and says so in the journal, on D-Bus and by mail.
 #[derive(Parser)]
@@ -39,6 +39,12 @@ enum Command {
     /// Make calls to be counted: how memleakd tries its probes on itself.
     #[command(hide = true)]
     SelfTestCalls,
+    /// Tell which code stacks of a process are of: memleakd asks itself.
+    #[command(hide = true)]
+    ResolveStacks {
+        /// The process.
+        pid: u32,
+    },
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -61,6 +67,7 @@ fn main() -> ExitCode {
     let result = match arguments.command {
         Some(Command::Replay { file }) => replay(&file, &options),
         Some(Command::SelfTestCalls) => answer_calls().context("making calls"),
+        Some(Command::ResolveStacks { pid }) => stacks::resolve(pid).context("resolving stacks"),
         None if arguments.check => check(&options),
         None => {
             logging::start("memleakd");

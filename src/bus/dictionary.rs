@@ -115,7 +115,7 @@ fn to_snake_case(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::alert::{Frame, Site};
+    use crate::site::{Frame, Site};
 
     #[test]
     fn names_are_in_camel_case_and_back() {
@@ -150,16 +150,15 @@ mod tests {
     fn nested_things_survive_the_way_there_and_back() {
         let frame = Frame {
             function: Some("leak".to_owned()),
-            module: None,
             offset: Some(7),
-            file: None,
             line: Some(3),
-            unknown: None,
+            ..Frame::default()
         };
         let site = Site {
             bytes: 1 << 40,
             count: 2,
             frames: vec![frame],
+            ..Site::default()
         };
         let dictionary = to_dictionary(&site).expect("a dictionary");
         assert_eq!(dictionary["Bytes"], OwnedVariant::from(1u64 << 40));

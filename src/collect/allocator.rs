@@ -11,8 +11,8 @@
 mod catalogue;
 mod choice;
 mod family;
-mod image;
-mod mapped;
+pub(crate) mod image;
+pub(crate) mod mapped;
 mod order;
 mod placement;
 

@@ -21,6 +21,12 @@ pub(super) fn keyed(text: &[u8], key: &str) -> Option<u64> {
     })
 }
 
+/// The last number in a line that starts with a word, as in `NSpid:` of `/proc/PID/status`.
+pub(super) fn last_keyed(text: &[u8], key: &str) -> Option<u64> {
+    let line = lines(text).find_map(|line| line.strip_prefix(key.as_bytes()))?;
+    parse(words(line).last()?)
+}
+
 /// The size in bytes behind a word that starts a line, as in `MemTotal: 12 kB`.
 pub(super) fn sized(text: &[u8], key: &str) -> Option<u64> {
     // What the kernel calls kB are 1024 bytes.

@@ -55,6 +55,17 @@ impl Host {
         })
     }
 
+    /// The number that a process has for itself, in its own pid namespace.
+    pub(crate) fn own_pid(&self, pid: u32) -> io::Result<u32> {
+        let status = self.read_of_process(pid, "status")?;
+        field::last_keyed(&status, "NSpid:")
+            .and_then(|own| own.try_into().ok())
+            .ok_or_else(|| {
+                let message = format!("/proc/{pid}/status has no NSpid");
+                io::Error::new(io::ErrorKind::InvalidData, message)
+            })
+    }
+
     /// CPU time that a process has used, in user and kernel mode, in seconds.
     pub fn cpu_secs(&self, pid: u32) -> io::Result<f64> {
         let stat = self.read_of_process(pid, "stat")?;
@@ -107,7 +118,7 @@ impl Host {
     }
 
     /// Where a file of `/proc/PID` is, to be opened by whoever does more than read its first bytes.
-    pub(super) fn path_of_process(&self, pid: u32, name: impl AsRef<Path>) -> PathBuf {
+    pub(crate) fn path_of_process(&self, pid: u32, name: impl AsRef<Path>) -> PathBuf {
         self.root.join("proc").join(pid.to_string()).join(name)
     }
 

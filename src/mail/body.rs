@@ -6,17 +6,14 @@ use jiff::tz::TimeZone;
 
 use super::facts::{Clock, facts};
 use super::text::{clean, shell_word, shorten, wrap};
-use crate::alert::{Alert, Change, Frame, Reason, Site};
-use crate::quantity::Bytes;
+use crate::alert::{Alert, Change, Reason};
+use crate::site::words;
 
 /// Longer lines would have to be encoded, and are broken anyhow on a small screen.
 const WIDTH: usize = 74;
 
 /// The column where values begin.
 const INDENT: usize = 11;
-
-const MAX_SITES: usize = 3;
-const MAX_FRAMES: usize = 8;
 
 /// The whole text. Its times are told in the given zone.
 pub(super) fn text(alert: &Alert, zone: &TimeZone) -> String {
@@ -34,53 +31,21 @@ pub(super) fn text(alert: &Alert, zone: &TimeZone) -> String {
         let value = shorten(&clean(&value), WIDTH - INDENT);
         lines.push(format!("{label:<INDENT$}{value}"));
     }
-    lines.extend(sites(&alert.sites));
+    let sites = words::lines(&alert.sites, words::IN_ALERT);
+    if !sites.is_empty() {
+        lines.push(String::new());
+    }
+    lines.extend(sites.iter().map(|line| fit(line)));
     lines.push(String::new());
     lines.extend(advice(alert, &clock));
     lines.join("\n")
 }
 
-/// Where the memory was allocated, the largest sites first as they come.
-fn sites(sites: &[Site]) -> Vec<String> {
-    let mut lines = Vec::new();
-    for site in sites.iter().take(MAX_SITES) {
-        let blocks = if site.count == 1 { "block" } else { "blocks" };
-        lines.push(String::new());
-        lines.push(format!(
-            "{} in {} {blocks} allocated by",
-            Bytes(site.bytes),
-            site.count
-        ));
-        lines.extend(
-            site.frames
-                .iter()
-                .take(MAX_FRAMES)
-                .map(|frame| format!("  {}", shorten(&clean(&place(frame)), WIDTH - 2))),
-        );
-        if site.frames.len() > MAX_FRAMES {
-            lines.push("  …".to_owned());
-        }
-    }
-    lines
-}
-
-/// `parse_row (query.c:120)`, or as much of it as is known.
-fn place(frame: &Frame) -> String {
-    let file = frame.file.as_ref().map(|file| match frame.line {
-        Some(line) => format!("{file}:{line}"),
-        None => file.clone(),
-    });
-    let module = frame.module.as_ref().map(|module| match frame.offset {
-        Some(offset) => format!("{module}+{offset:#x}"),
-        None => module.clone(),
-    });
-    let place = file.or(module).or_else(|| frame.unknown.clone());
-    match (&frame.function, place) {
-        (Some(function), Some(place)) => format!("{function} ({place})"),
-        (Some(function), None) => function.clone(),
-        (None, Some(place)) => place,
-        (None, None) => "?".to_owned(),
-    }
+/// A line with its indentation, cut to what there is room for.
+fn fit(line: &str) -> String {
+    let text = line.trim_start();
+    let indent = &line[..line.len() - text.len()];
+    format!("{indent}{}", shorten(&clean(text), WIDTH - indent.len()))
 }
 
 fn advice(alert: &Alert, clock: &Clock<'_>) -> Vec<String> {
@@ -109,16 +74,23 @@ fn advice(alert: &Alert, clock: &Clock<'_>) -> Vec<String> {
         ]);
         return lines;
     }
-    let details = match alert.sites.is_empty() {
-        true => "See the details, and where it leaks once that is known:",
-        false => "See the details:",
+    let mut lines = match alert.sites.is_empty() {
+        true => vec![
+            "See the details, and where it leaks once that is known:".to_owned(),
+            format!("  memleakctl show {id}"),
+        ],
+        false => vec![
+            "See the details:".to_owned(),
+            format!("  memleakctl show {id}"),
+            "See every place that allocates, or draw a flame graph:".to_owned(),
+            format!("  memleakctl report {id}"),
+            format!("  memleakctl report {id} --format svg --output leak.svg"),
+        ],
     };
-    let mut lines = vec![
-        details.to_owned(),
-        format!("  memleakctl show {id}"),
+    lines.extend([
         "See what was said about it before:".to_owned(),
         format!("  journalctl {field}"),
-    ];
+    ]);
     if let Some(next) = alert.next_reminder {
         let again = format!(
             "If it goes on, you will be told again at {}.",
@@ -138,6 +110,7 @@ mod tests {
     use crate::alert::{Cause, Check, Gate};
     use crate::detect::Bound;
     use crate::mail::fixture;
+    use crate::site::{Frame, Site};
 
     /// With everything that there can be to tell.
     fn leak() -> Alert {
@@ -158,7 +131,9 @@ mod tests {
             sites: vec![Site {
                 bytes: 80 << 20,
                 count: 1200,
+                grows_again: Some(true),
                 frames: vec![frame(), unnamed],
+                ..Site::default()
             }],
             loss: vec!["12 allocations came while the map was full".to_owned()],
             ..fixture::leak()
@@ -177,7 +152,7 @@ mod tests {
             offset: Some(0x4711),
             file: Some("query.c".to_owned()),
             line: Some(120),
-            unknown: None,
+            ..Frame::default()
         }
     }
 
@@ -210,12 +185,15 @@ Rule       default
 Id         5c0f3a91d27e
 Time       Sun 2026-11-22 03:01:07 CET
 
-80 MiB in 1200 blocks allocated by
+80 MiB in 1200 blocks, grew again, allocated by
   parse_row (query.c:120)
-  /usr/lib/libquery.so+0x4711
+  libquery.so+0x4711
 
 See the details:
   memleakctl show 5c0f3a91d27e
+See every place that allocates, or draw a flame graph:
+  memleakctl report 5c0f3a91d27e
+  memleakctl report 5c0f3a91d27e --format svg --output leak.svg
 See what was said about it before:
   journalctl MEMLEAKD_ID=5c0f3a91d27e
 

@@ -1,6 +1,7 @@
 //! Text that fits: harmless, shortened, wrapped, quoted for a shell.
 
 use crate::sample::printable;
+pub(super) use crate::site::words::shorten;
 
 /// Text from outside as one line with single spaces.
 ///
@@ -20,19 +21,6 @@ pub(super) fn clean(text: &str) -> String {
 /// (RFC 2047), behind which anything could hide.
 pub(super) fn clean_for_header(text: &str) -> String {
     clean(text).replace("=?", "= ?")
-}
-
-/// At most so many characters: beginning and end with `…` between.
-pub(super) fn shorten(text: &str, max: usize) -> String {
-    let n_chars = text.chars().count();
-    if n_chars <= max {
-        return text.to_owned();
-    }
-    let n_end = max.saturating_sub(1) / 2;
-    let n_start = max.saturating_sub(1) - n_end;
-    let start: String = text.chars().take(n_start).collect();
-    let end: String = text.chars().skip(n_chars - n_end).collect();
-    format!("{start}…{end}")
 }
 
 /// Lines of at most so many characters, but no word is broken, nor a number from its unit.
@@ -90,18 +78,6 @@ mod tests {
             ("=?utf-8?q?=0A?=", "= ?utf-8?q?=0A?="),
         ] {
             assert_eq!(clean_for_header(text), expected);
-        }
-    }
-
-    #[test]
-    fn keeps_both_ends() {
-        for (text, max, expected) in [
-            ("postgres", 8, "postgres"),
-            ("postgres", 7, "pos…res"),
-            ("/usr/lib/größe", 6, "/us…ße"),
-            ("postgres", 1, "…"),
-        ] {
-            assert_eq!(shorten(text, max), expected);
         }
     }
 

@@ -3,3 +3,4 @@
 mod config;
 mod mail;
 mod replay;
+mod stacks;

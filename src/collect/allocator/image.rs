@@ -97,12 +97,12 @@ const MAX_NAMES: usize = 4096;
 
 /// What may still be read.
 #[derive(Debug)]
-pub(super) struct Allowance {
+pub(crate) struct Allowance {
     bytes_left: u64,
 }
 
 impl Allowance {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             bytes_left: MAX_BYTES_READ,
         }
@@ -300,7 +300,8 @@ impl Image {
     }
 }
 
-fn is_for_this_machine(header: &FileHeader64<LittleEndian>) -> bool {
+/// Whether a file's header says that its code is for the machine that this program was built for.
+pub(crate) fn is_for_this_machine(header: &FileHeader64<LittleEndian>) -> bool {
     header.e_ident.magic == ELFMAG
         && header.e_ident.class == ELFCLASS64
         && header.e_ident.data == ELFDATA2LSB
@@ -342,7 +343,7 @@ fn is_visible(symbol: &Sym64<LittleEndian>) -> bool {
 }
 
 /// Reads records that lie one behind the other.
-fn records<T: Pod>(
+pub(crate) fn records<T: Pod>(
     file: &File,
     offset: u64,
     count: usize,

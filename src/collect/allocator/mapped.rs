@@ -21,23 +21,34 @@ const MAX_MAPS_BYTES: u64 = 8 << 20;
 const MAX_MODULES: usize = 1024;
 /// And far more pieces than a file is mapped in.
 const MAX_PIECES: usize = 64;
+/// A JIT maps its code in a few large pieces.
+const MAX_WITHOUT_FILE: usize = 4096;
 
 /// A file that is mapped as code, at least in part.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Module {
-    pub(super) file: FileId,
+pub(crate) struct Module {
+    pub(crate) file: FileId,
     /// As the kernel wrote it: newlines as `\012`, ` (deleted)` behind it if it is.
     path: Vec<u8>,
     /// Every piece of it that is mapped, in the order of addresses.
-    pub(super) pieces: Vec<Piece>,
+    pub(crate) pieces: Vec<Piece>,
 }
 
 /// A part of a file in the process's address space.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Piece {
-    pub(super) addresses: Range<u64>,
-    pub(super) file_offset: u64,
-    pub(super) is_code: bool,
+pub(crate) struct Piece {
+    pub(crate) addresses: Range<u64>,
+    pub(crate) file_offset: u64,
+    pub(crate) is_code: bool,
+}
+
+/// All code that a process can run.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct MappedCode {
+    /// What is of files, in the order of their first addresses.
+    pub(crate) modules: Vec<Module>,
+    /// What is of none, as the kernel names it, if it does: `[vdso]`, or what a JIT has written.
+    pub(crate) without_file: Vec<(Range<u64>, String)>,
 }
 
 impl Host {
@@ -46,11 +57,20 @@ impl Host {
         let maps = self.read_of_process_at_most(pid, "maps", MAX_MAPS_BYTES)?;
         Ok(modules_in(&maps))
     }
+
+    /// All code of a process.
+    pub(crate) fn mapped_code(&self, pid: u32) -> io::Result<MappedCode> {
+        let maps = self.read_of_process_at_most(pid, "maps", MAX_MAPS_BYTES)?;
+        Ok(MappedCode {
+            modules: modules_in(&maps),
+            without_file: without_file_in(&maps),
+        })
+    }
 }
 
 impl Module {
     /// The file's path in the process's mount namespace (not its root), harmless to show.
-    pub(super) fn shown_path(&self) -> String {
+    pub(crate) fn shown_path(&self) -> String {
         printable(self.path_without_remark())
     }
 
@@ -96,7 +116,7 @@ impl Module {
     /// Entries of `map_files` lead to it even if it has been deleted or is in another mount
     /// namespace; they need CAP_CHECKPOINT_RESTORE. Without them, what has the same path in the
     /// process's root is taken if it is the same file.
-    pub(super) fn open(&self, host: &Host, pid: u32) -> io::Result<(PathBuf, File)> {
+    pub(crate) fn open(&self, host: &Host, pid: u32) -> io::Result<(PathBuf, File)> {
         let mut first_error = None;
         for piece in self.pieces.iter().filter(|piece| piece.is_code) {
             // Not padded with zeros, as addresses in maps are.
@@ -127,7 +147,7 @@ impl Module {
     }
 
     /// Its path below `/proc/PID`, if it still has one.
-    fn path_in_root(&self) -> Option<PathBuf> {
+    pub(crate) fn path_in_root(&self) -> Option<PathBuf> {
         if self.path.ends_with(DELETED) {
             return None;
         }
@@ -200,18 +220,31 @@ fn modules_in(maps: &[u8]) -> Vec<Module> {
     modules
 }
 
-/// A line of /proc/PID/maps, if it is of a file: `start-end perms offset major:minor inode path`.
+fn without_file_in(maps: &[u8]) -> Vec<(Range<u64>, String)> {
+    let mappings = field::lines(maps).filter_map(mapping);
+    let code = mappings.filter(|(file, piece, _)| file.inode == 0 && piece.is_code);
+    code.map(|(_, piece, name)| (piece.addresses, printable(name)))
+        .take(MAX_WITHOUT_FILE)
+        .collect()
+}
+
+/// A line of /proc/PID/maps, if it is of a file.
 fn file_mapping(line: &[u8]) -> Option<(FileId, Piece, &[u8])> {
+    mapping(line).filter(|(file, _, path)| file.inode != 0 && path.starts_with(b"/"))
+}
+
+/// A line of /proc/PID/maps: `start-end perms offset major:minor inode path`.
+fn mapping(line: &[u8]) -> Option<(FileId, Piece, &[u8])> {
     let mut fields = line.splitn(6, |byte| *byte == b' ');
     let mut next = || str::from_utf8(fields.next()?).ok();
     let (start, end) = next()?.split_once('-')?;
     let permissions = next()?;
     let file_offset = hexadecimal(next()?)?;
     let (major, minor) = next()?.split_once(':')?;
-    let inode = next()?.parse().ok().filter(|inode| *inode != 0)?;
-    let path = fields.next()?.trim_ascii_start();
+    let inode = next()?.parse().ok()?;
+    let path = fields.next().unwrap_or_default().trim_ascii_start();
     let addresses = hexadecimal(start)?..hexadecimal(end)?;
-    if addresses.is_empty() || !path.starts_with(b"/") {
+    if addresses.is_empty() {
         return None;
     }
     let file = FileId {
@@ -284,6 +317,15 @@ mod tests {
         ] {
             assert_eq!(module.text_around(offset), expected, "{offset:x}");
         }
+    }
+
+    #[test]
+    fn code_of_no_file_has_the_kernels_name() {
+        let expected = [
+            (0x7f0000013000..0x7f0000014000, String::new()),
+            (0x7ffc00000000..0x7ffc00001000, "[vdso]".to_owned()),
+        ];
+        assert_eq!(without_file_in(MAPS.as_bytes()), expected);
     }
 
     #[test]

@@ -50,7 +50,7 @@ pub struct Capture {
     /// What the probes have cost the process, in seconds of CPU time.
     pub cost_secs: f64,
     /// Where what is left was allocated.
-    pub sites: Vec<crate::alert::Site>,
+    pub sites: Vec<crate::site::Site>,
     /// What could not be seen, a phrase each.
     pub loss: Vec<String>,
 }
