@@ -11,8 +11,12 @@
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_tracing.h>
 #include "heap.h"
+#include "stack.h"
 
 #define MAP_FIXED 0x10 /* include/uapi/asm-generic/mman-common.h */
+
+/* No request larger than this succeeds: an address space has no more. */
+#define REQUEST_MAX ((1ULL << 47) - 1)
 
 /*
  * Where the stack pointer is after a return, from where it was at the entry: on
@@ -27,6 +31,9 @@
 /* Makes the records' types appear in the object, and so in the skeleton. */
 const struct heap_totals unused_heap_totals = {};
 const struct heap_slot unused_heap_slot = {};
+const struct heap_capturing unused_heap_capturing = {};
+const struct heap_class unused_heap_class = {};
+const struct heap_sampled unused_heap_sampled = {};
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -46,6 +53,20 @@ struct {
 struct call {
 	struct heap_totals *totals;
 	__u64 cookie;
+	__u32 capture; /* of stacks, 0 if there is none */
+	__u32 follows;
+};
+
+/* Where something lies, and in which slot's process. */
+struct object_key {
+	__u64 pointer;
+	__u64 slot;
+};
+
+/* A thread of a slot's process, which may be that of another slot as well. */
+struct call_key {
+	__u32 thread;
+	__u32 slot;
 };
 
 static __always_inline __u32 slot_of(__u64 cookie)
@@ -66,6 +87,16 @@ static __always_inline __u8 method_of(__u64 cookie)
 static __always_inline __u8 function_of(__u64 cookie)
 {
 	return cookie;
+}
+
+static __always_inline struct call_key key_of(struct call *call)
+{
+	struct call_key key = {
+		.thread = bpf_get_current_pid_tgid(),
+		.slot = slot_of(call->cookie),
+	};
+
+	return key;
 }
 
 /*
@@ -112,6 +143,7 @@ static __always_inline bool is_called_from_within(struct pt_regs *ctx, __u64 coo
 	return from_probe + before < before + behind;
 }
 
+#include "heap_stack.h"
 #include "heap_header.h"
 #include "heap_pointer.h"
 
@@ -136,23 +168,51 @@ static __always_inline __u64 whole_pages(__u64 bytes)
 	return (bytes + 4095) & ~4095ULL;
 }
 
-static __always_inline void enter_mapping(struct pt_regs *ctx, struct call *call)
+/*
+ * A mapping that nothing can be read from or written to is a reservation, of address
+ * space and not of memory: what is made of it later is not known here.
+ */
+static __always_inline bool sample_mapping(struct pt_regs *ctx, struct call *call,
+					   const struct request *request)
 {
+	count_class(call->capture, HEAP_CLASS_MAPPING, request->bytes, request->old);
+	return sample_call(ctx, call, request, HEAP_CLASS_MAPPING);
+}
+
+/* Returns whether the call is to be followed to its return. */
+static __always_inline bool enter_mapping(struct pt_regs *ctx, struct call *call)
+{
+	__u64 start = PT_REGS_PARM1(ctx), bytes = whole_pages(PT_REGS_PARM2(ctx));
+	struct request request = { .bytes = bytes };
+
 	if (!is_own_mapping(ctx, call->cookie))
-		return;
+		return false;
 	switch (function_of(call->cookie)) {
 	case HEAP_MMAP:
 		/* A fixed one may replace another, of which nothing is known here. */
-		if (!(PT_REGS_PARM4(ctx) & MAP_FIXED))
-			add(&call->totals->mapped_bytes, whole_pages(PT_REGS_PARM2(ctx)));
-		break;
+		if (PT_REGS_PARM4(ctx) & MAP_FIXED)
+			return false;
+		add(&call->totals->mapped_bytes, bytes);
+		return call->capture && PT_REGS_PARM3(ctx) &&
+		       sample_mapping(ctx, call, &request);
 	case HEAP_MUNMAP:
-		add(&call->totals->unmapped_bytes, whole_pages(PT_REGS_PARM2(ctx)));
-		break;
+		add(&call->totals->unmapped_bytes, bytes);
+		if (call->capture) {
+			count_class(call->capture, HEAP_CLASS_MAPPING, 0, bytes);
+			cut_sampled(call, start, bytes);
+		}
+		return false;
 	case HEAP_MREMAP:
-		add(&call->totals->unmapped_bytes, whole_pages(PT_REGS_PARM2(ctx)));
-		add(&call->totals->mapped_bytes, whole_pages(PT_REGS_PARM3(ctx)));
-		break;
+		request.bytes = whole_pages(PT_REGS_PARM3(ctx));
+		request.old = bytes;
+		request.old_pointer = start;
+		if (request.bytes > bytes)
+			request.gained = request.bytes - bytes;
+		add(&call->totals->unmapped_bytes, bytes);
+		add(&call->totals->mapped_bytes, request.bytes);
+		return call->capture && sample_mapping(ctx, call, &request);
+	default:
+		return false;
 	}
 }
 
@@ -163,38 +223,56 @@ static __always_inline struct heap_totals *totals_of(__u64 cookie)
 	return bpf_map_lookup_elem(&totals, &slot);
 }
 
+/* Which call that is. Nothing is looked up for stacks but whether they are captured. */
+static __always_inline bool is_call(struct pt_regs *ctx, struct call *call)
+{
+	struct heap_capturing *captured;
+	__u32 slot;
+
+	call->cookie = bpf_get_attach_cookie(ctx);
+	call->totals = totals_of(call->cookie);
+	slot = slot_of(call->cookie);
+	captured = bpf_map_lookup_elem(&capturing, &slot);
+	if (!call->totals || !captured)
+		return false;
+	call->capture = captured->capture;
+	call->follows = captured->follows;
+	return true;
+}
+
 /* Returns whether the call is to be followed to its return; keeps what is needed then. */
 static __always_inline bool enter(struct pt_regs *ctx, bool may_follow, __u64 *kept)
 {
-	struct call call = { .cookie = bpf_get_attach_cookie(ctx) };
+	struct call call = {};
 
-	call.totals = totals_of(call.cookie);
-	if (!call.totals)
+	if (!is_call(ctx, &call))
 		return false;
 	add(&call.totals->hits, 1);
 	if (is_stepped(call.cookie))
 		add(&call.totals->stepped_hits, 1);
-	if (function_of(call.cookie) >= HEAP_MMAP) {
-		enter_mapping(ctx, &call);
-		return false;
-	}
+	if (function_of(call.cookie) >= HEAP_MMAP)
+		return enter_mapping(ctx, &call);
 	if (method_of(call.cookie) == HEAP_BY_HEADER)
 		return enter_by_header(ctx, &call, may_follow, kept);
 	return enter_by_pointer(ctx, &call);
 }
 
-static __always_inline void leave(struct pt_regs *ctx, __u64 kept)
+/* Each return that is seen was asked for by its entry; or all are, and nothing was. */
+static __always_inline void leave(struct pt_regs *ctx, bool was_asked, __u64 kept)
 {
-	struct call call = { .cookie = bpf_get_attach_cookie(ctx) };
+	struct call call = {};
 
-	call.totals = totals_of(call.cookie);
-	if (!call.totals)
+	if (!is_call(ctx, &call))
 		return;
 	add(&call.totals->returns, 1);
-	if (method_of(call.cookie) == HEAP_BY_HEADER)
-		leave_by_header(ctx, &call, kept);
-	else
-		leave_by_pointer(ctx, &call);
+	if (function_of(call.cookie) < HEAP_MMAP) {
+		if (method_of(call.cookie) == HEAP_BY_POINTER)
+			return leave_by_pointer(ctx, &call);
+		if (was_asked && kept != KEPT_NOTHING)
+			leave_by_header(ctx, &call, kept);
+	}
+	if (call.capture)
+		pair(ctx, &call);
 }
 
 /*
@@ -210,7 +288,7 @@ int heap_session(struct pt_regs *ctx)
 	__u64 *kept = bpf_session_cookie();
 
 	if (bpf_session_is_return()) {
-		leave(ctx, *kept);
+		leave(ctx, true, *kept);
 		return 0;
 	}
 	return enter(ctx, true, kept) ? 0 : 1;
@@ -229,7 +307,7 @@ int heap_enter(struct pt_regs *ctx)
 SEC("uretprobe.multi")
 int heap_leave(struct pt_regs *ctx)
 {
-	leave(ctx, 0);
+	leave(ctx, false, 0);
 	return 0;
 }
 
@@ -246,7 +324,7 @@ int heap_enter_one(struct pt_regs *ctx)
 SEC("uretprobe")
 int heap_leave_one(struct pt_regs *ctx)
 {
-	leave(ctx, 0);
+	leave(ctx, false, 0);
 	return 0;
 }
 

@@ -10,6 +10,22 @@
 #define HEAP_OBJECTS (256 * 1024)
 #define HEAP_OBJECTS_OF_PROCESS (128 * 1024)
 
+/* Processes of which stacks can be captured at a time. */
+#define HEAP_CAPTURES 12
+
+/*
+ * Sizes are told apart by glibc's chunks: one class for each multiple of 16 bytes up to
+ * 1 KiB, then four for each doubling; the last one is of the program's own mappings.
+ */
+#define HEAP_CLASSES 128
+#define HEAP_CLASS_MAPPING (HEAP_CLASSES - 1)
+
+/* Sampled allocations that stand, in all. */
+#define HEAP_SAMPLED (64 * 1024)
+
+/* What a capture's ring buffer holds, in bytes. */
+#define HEAP_RING_BYTES (4 * 1024 * 1024)
+
 /* What a probe sits on, by the arguments that it takes. */
 enum heap_function {
 	HEAP_MALLOC, /* (size) */
@@ -58,6 +74,10 @@ struct heap_totals {
 	__u64 lost_unreadable; /* a header that could not be read */
 	__u64 unknown_frees; /* of pointers that are not in the table */
 	__u64 sampled; /* allocations for which others stand in the table */
+	__u64 stacks; /* that were copied */
+	__u64 lost_stacks; /* for which the ring buffer had no room */
+	__u64 lost_pairs; /* whose free will not be known */
+	__u64 unsampled; /* allocations by operator new, while others were sampled */
 };
 
 /* Allocators that a process may have at a time. */
@@ -69,6 +89,27 @@ struct heap_slot {
 	__u64 text_ends[HEAP_TEXTS];
 	__u64 live; /* pointers in the table */
 	__u64 sampling_shift; /* the highest so far */
+};
+
+/* Whether stacks are captured of a slot's process. User space writes it, nobody else. */
+struct heap_capturing {
+	__u32 capture; /* 0: no; otherwise 1 and more */
+	__u32 follows; /* whether calls are followed to their return, where the pointer is */
+};
+
+/* What a capture has counted of one class of sizes, on one CPU. */
+struct heap_class {
+	__u64 allocated_bytes;
+	__u64 freed_bytes;
+};
+
+/* A sampled allocation that stands. */
+struct heap_sampled {
+	__u64 id; /* 0 is none */
+	__u64 time_ns; /* CLOCK_MONOTONIC */
+	__u64 bytes; /* asked for when it was sampled */
+	__u64 holds; /* bytes that it has by now */
+	__u64 sampling_bytes;
 };
 
 #endif

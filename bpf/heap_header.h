@@ -26,9 +26,6 @@
 /* Of the others one in so many, a power of two. */
 #define SAMPLED 64
 
-/* No request larger than this succeeds: PTRDIFF_MAX. */
-#define REQUEST_MAX ((1ULL << 63) - 1)
-
 /* Chunks are multiples of 16 bytes, of which the header takes 8. */
 static __always_inline __u64 usable_bytes(__u64 request)
 {
@@ -52,6 +49,7 @@ static __always_inline __u64 chunk_bytes(struct call *call, __u64 pointer)
 
 /* What a return needs to know of its entry, in one word. */
 #define KEPT_IS_LARGE 1ULL
+#define KEPT_NOTHING (~0ULL)
 #define KEPT_UNITS ((1ULL << 31) - 1)
 
 static __always_inline __u64 keep(__u64 expected, __u64 old, bool is_large)
@@ -59,25 +57,57 @@ static __always_inline __u64 keep(__u64 expected, __u64 old, bool is_large)
 	return (expected >> 3 & KEPT_UNITS) << 33 | (old >> 3 & KEPT_UNITS) << 1 | is_large;
 }
 
-/* An allocation of request bytes, in exchange for a chunk of old bytes if that is not 0. */
-static __always_inline bool allocate_by_header(struct call *call, __u64 request, __u64 old,
-					       bool is_odd, bool may_follow, __u64 *kept)
+/*
+ * A sampled call is followed like a large one, and so is none of those for which a
+ * random few stand. Without sessions its return comes by itself.
+ */
+static __always_inline bool allocate_by_header(struct pt_regs *ctx, struct call *call,
+					       const struct request *request, bool may_follow,
+					       __u64 *kept)
 {
-	__u64 expected = usable_bytes(request);
+	__u64 expected = usable_bytes(request->bytes), old = request->old;
+	bool is_followed = request->is_odd || request->bytes >= LARGE_BYTES;
 
-	if (request > REQUEST_MAX)
+	if (request->bytes > REQUEST_MAX)
 		return false;
 	add(&call->totals->allocations, 1);
-	if (may_follow && (is_odd || request >= LARGE_BYTES)) {
+	if (call->capture && sample_call(ctx, call, request, class_of(expected)))
+		is_followed = true;
+	if (may_follow && is_followed) {
 		*kept = keep(0, old, true);
 		return true;
 	}
 	add(&call->totals->allocated_bytes, expected);
+	count_allocated(call, expected);
 	if (may_follow && bpf_get_prandom_u32() % SAMPLED == 0) {
 		*kept = keep(expected, old, false);
 		return true;
 	}
 	return false;
+}
+
+/* Returns what the chunk held. */
+static __always_inline __u64 free_by_header(struct call *call, __u64 pointer)
+{
+	__u64 bytes = chunk_bytes(call, pointer);
+
+	add(&call->totals->freed_bytes, bytes);
+	add(&call->totals->frees, 1);
+	count_freed(call, bytes);
+	return bytes;
+}
+
+/*
+ * A call that will be one of malloc. Its return may be probed for the sake of another
+ * process, as a probe is one for all: then where malloc returns to is not to be seen.
+ * It is followed itself only so that its caller is forgotten in time.
+ */
+static __always_inline bool pass_on(struct pt_regs *ctx, struct call *call, __u64 *kept)
+{
+	if (!call->capture || !call->follows || keep_caller(ctx, call))
+		return false;
+	*kept = KEPT_NOTHING;
+	return true;
 }
 
 /*
@@ -89,67 +119,74 @@ static __always_inline bool enter_by_header(struct pt_regs *ctx, struct call *ca
 					    bool may_follow, __u64 *kept)
 {
 	__u64 first = PT_REGS_PARM1(ctx), second = PT_REGS_PARM2(ctx);
-	__u64 request, old = 0;
-	bool is_odd = false;
+	struct request request = {};
 
 	switch (function_of(call->cookie)) {
 	case HEAP_MALLOC:
-		request = first;
+		request.bytes = first;
 		break;
 	case HEAP_CALLOC:
-		request = array_bytes(first, second);
+		request.bytes = array_bytes(first, second);
 		break;
 	case HEAP_REALLOC:
 		if (!first)
+			return pass_on(ctx, call, kept);
+		request.bytes = second;
+		if (request.bytes > REQUEST_MAX)
 			return false;
-		request = second;
-		if (request > REQUEST_MAX)
+		request.old = free_by_header(call, first);
+		if (!request.bytes) {
+			/* Freed, and that is all. */
+			if (call->capture)
+				drop_sampled(call, first);
 			return false;
-		old = chunk_bytes(call, first);
-		add(&call->totals->freed_bytes, old);
-		add(&call->totals->frees, 1);
-		if (!request)
-			return false; /* freed, and that is all */
+		}
+		request.old_pointer = first;
+		if (usable_bytes(request.bytes) > request.old)
+			request.gained = usable_bytes(request.bytes) - request.old;
 		break;
 	case HEAP_FREE:
 		if (first && !is_called_from_within(ctx, call->cookie)) {
-			add(&call->totals->freed_bytes, chunk_bytes(call, first));
-			add(&call->totals->frees, 1);
+			free_by_header(call, first);
+			if (call->capture)
+				drop_sampled(call, first);
 		}
 		return false;
 	case HEAP_MEMALIGN:
 		if (first <= 16)
-			return false;
-		request = second;
-		is_odd = true;
+			return pass_on(ctx, call, kept);
+		request.bytes = second;
+		request.is_odd = true;
 		break;
 	case HEAP_POSIX_MEMALIGN:
 		if (second <= 16)
-			return false;
-		request = PT_REGS_PARM3(ctx);
-		if (!allocate_by_header(call, request, 0, true, may_follow, kept))
+			return pass_on(ctx, call, kept);
+		request.bytes = PT_REGS_PARM3(ctx);
+		request.is_odd = true;
+		request.place = first;
+		if (!allocate_by_header(ctx, call, &request, may_follow, kept))
 			return false;
 		*kept = first;
 		return true;
 	case HEAP_VALLOC:
-		request = first;
-		is_odd = true;
+		request.bytes = first;
+		request.is_odd = true;
 		break;
 	case HEAP_PVALLOC:
-		request = (first + 4095) & ~4095ULL;
-		is_odd = true;
+		request.bytes = (first + 4095) & ~4095ULL;
+		request.is_odd = true;
 		break;
 	default:
 		return false;
 	}
-	return allocate_by_header(call, request, old, is_odd, may_follow, kept);
+	return allocate_by_header(ctx, call, &request, may_follow, kept);
 }
 
 static __always_inline void leave_by_header(struct pt_regs *ctx, struct call *call, __u64 kept)
 {
 	__u64 weight = kept & KEPT_IS_LARGE ? 1 : SAMPLED;
 	__u64 expected = (kept >> 33) << 3, old = (kept >> 1 & KEPT_UNITS) << 3;
-	__u64 pointer = PT_REGS_RC(ctx);
+	__u64 pointer = PT_REGS_RC(ctx), bytes;
 
 	if (function_of(call->cookie) == HEAP_POSIX_MEMALIGN) {
 		/* It returns an error number, and the pointer where it was asked to. */
@@ -161,7 +198,9 @@ static __always_inline void leave_by_header(struct pt_regs *ctx, struct call *ca
 			add(&call->totals->lost_unreadable, 1);
 			return;
 		}
-		add(&call->totals->allocated_bytes, chunk_bytes(call, pointer));
+		bytes = chunk_bytes(call, pointer);
+		add(&call->totals->allocated_bytes, bytes);
+		count_allocated(call, bytes);
 		return;
 	}
 	if (!pointer) {
@@ -173,7 +212,10 @@ static __always_inline void leave_by_header(struct pt_regs *ctx, struct call *ca
 		add(&call->totals->freed_bytes, -(old * weight));
 		return;
 	}
-	add(&call->totals->allocated_bytes, (chunk_bytes(call, pointer) - expected) * weight);
+	bytes = chunk_bytes(call, pointer);
+	add(&call->totals->allocated_bytes, (bytes - expected) * weight);
+	if (kept & KEPT_IS_LARGE)
+		count_allocated(call, bytes);
 }
 
 #endif

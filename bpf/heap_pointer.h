@@ -9,11 +9,6 @@
 #ifndef MEMLEAKD_HEAP_POINTER_H
 #define MEMLEAKD_HEAP_POINTER_H
 
-struct object_key {
-	__u64 pointer;
-	__u64 slot;
-};
-
 struct object {
 	__u64 bytes; /* times its weight */
 };
@@ -26,12 +21,6 @@ struct {
 	__type(value, struct object);
 } objects SEC(".maps");
 
-/* A thread of a slot's process, which may be that of another slot as well. */
-struct call_key {
-	__u32 thread;
-	__u32 slot;
-};
-
 /* The allocating call that a thread is in. */
 struct pending {
 	__u64 sp;
@@ -39,6 +28,7 @@ struct pending {
 	__u64 place; /* where posix_memalign puts the pointer */
 	__u64 old_pointer; /* what realloc has taken out of the table, if it was there */
 	__u64 old_bytes;
+	struct heap_sampled sampled; /* its stack, if it was sampled */
 };
 
 struct {
@@ -101,6 +91,7 @@ static __always_inline void put_object(struct call *call, __u64 pointer, __u64 b
 	}
 	add(&about->live, 1);
 	add(&call->totals->allocated_bytes, object.bytes);
+	count_allocated(call, object.bytes);
 }
 
 /*
@@ -140,6 +131,7 @@ static __always_inline __u64 take_object(struct call *call, __u64 pointer)
 		return NOT_THERE; /* freed twice, at once */
 	add(&about->live, -1);
 	add(&call->totals->freed_bytes, bytes);
+	count_freed(call, bytes);
 	return bytes;
 }
 
@@ -160,14 +152,25 @@ static __always_inline void put_back_object(struct call *call, __u64 pointer, __
 		add(&about->live, 1);
 }
 
-static __always_inline struct call_key key_of(struct call *call)
+/* Of a block that changes its size and was not looked at before, all of it is new. */
+static __always_inline void sample_by_pointer(struct pt_regs *ctx, struct call *call,
+					      struct pending *pending)
 {
-	struct call_key key = {
-		.thread = bpf_get_current_pid_tgid(),
-		.slot = slot_of(call->cookie),
+	struct request request = {
+		.bytes = pending->bytes,
+		.old_pointer = pending->old_pointer,
+		.gained = pending->bytes,
 	};
+	__u32 class = class_of(request.bytes);
 
-	return key;
+	if (!request.old_pointer) {
+		take(ctx, call, request.bytes, class, &pending->sampled);
+		return;
+	}
+	if (pending->old_bytes != NOT_THERE)
+		request.gained = request.bytes > pending->old_bytes ?
+					 request.bytes - pending->old_bytes : 0;
+	retake(ctx, call, &request, class, &pending->sampled);
 }
 
 static __always_inline bool enter_by_pointer(struct pt_regs *ctx, struct call *call)
@@ -189,6 +192,8 @@ static __always_inline bool enter_by_pointer(struct pt_regs *ctx, struct call *c
 		if (first) {
 			take_object(call, first);
 			add(&call->totals->frees, 1);
+			if (call->capture)
+				drop_sampled(call, first);
 		}
 		return false;
 	case HEAP_NEW:
@@ -198,6 +203,8 @@ static __always_inline bool enter_by_pointer(struct pt_regs *ctx, struct call *c
 					first : array_bytes(first, second);
 		if (pending.bytes >> 40)
 			return false; /* that it has thrown is more likely */
+		if (call->capture)
+			add(&call->totals->unsampled, 1);
 		add(&call->totals->allocations, 1);
 		add(&call->totals->allocated_bytes, pending.bytes);
 		return false;
@@ -220,6 +227,8 @@ static __always_inline bool enter_by_pointer(struct pt_regs *ctx, struct call *c
 			pending.old_pointer = first;
 			pending.old_bytes = take_object(call, first);
 			add(&call->totals->frees, 1);
+			if (call->capture && !pending.bytes)
+				drop_sampled(call, first);
 		}
 		break;
 	case HEAP_MEMALIGN:
@@ -232,6 +241,9 @@ static __always_inline bool enter_by_pointer(struct pt_regs *ctx, struct call *c
 	default:
 		return false;
 	}
+	/* What asks for more than there is keeps what it has. */
+	if (call->capture && pending.bytes <= REQUEST_MAX)
+		sample_by_pointer(ctx, call, &pending);
 	return !bpf_map_update_elem(&calls, &thread, &pending, BPF_ANY);
 }
 
@@ -257,6 +269,8 @@ static __always_inline void leave_by_pointer(struct pt_regs *ctx, struct call *c
 	if (pointer) {
 		add(&call->totals->allocations, 1);
 		put_object(call, pointer, pending.bytes);
+		if (call->capture && pending.sampled.id)
+			put_sampled(call, pointer, &pending.sampled);
 	} else if (pending.old_pointer && pending.bytes) {
 		/* It failed, and the old one stands. */
 		add(&call->totals->frees, -1);

@@ -35,11 +35,15 @@ enum bpf_map_type {
 	BPF_MAP_TYPE_HASH = 1,
 	BPF_MAP_TYPE_ARRAY = 2,
 	BPF_MAP_TYPE_PERCPU_ARRAY = 6,
+	BPF_MAP_TYPE_STACK_TRACE = 7,
 	BPF_MAP_TYPE_LRU_HASH = 9,
+	BPF_MAP_TYPE_ARRAY_OF_MAPS = 12,
+	BPF_MAP_TYPE_RINGBUF = 27,
 };
 
 /* Numbers of helpers that not every kernel has. */
 enum bpf_func_id___later {
+	BPF_FUNC_snprintf___later = 165, /* 5.13 */
 	BPF_FUNC_task_pt_regs___later = 175, /* 5.15 */
 };
 
@@ -47,6 +51,7 @@ enum {
 	BPF_ANY = 0,
 	BPF_NOEXIST = 1,
 	BPF_F_NO_PREALLOC = 1,
+	BPF_RB_NO_WAKEUP = 1,
 };
 
 /* A probe's registers: part of the kernel's ABI, never relocated. */
@@ -62,6 +67,17 @@ struct user_pt_regs {
 	__u64 sp, pc, pstate;
 };
 #endif
+
+/* What a program on a perf event is given, part of that ABI as well. */
+struct bpf_perf_event_data {
+#if defined(__TARGET_ARCH_arm64)
+	struct user_pt_regs regs;
+#else
+	struct pt_regs regs;
+#endif
+	__u64 sample_period;
+	__u64 addr;
+};
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 

@@ -7,6 +7,7 @@ mod bpf;
 mod cgroup;
 mod container;
 mod facts;
+mod fault;
 mod field;
 mod heap;
 mod host;
@@ -28,7 +29,11 @@ pub use allocator::{Absent, Allocator, Cost, FileId, Function, Method, Probe};
 pub(crate) use allocator::{image, mapped};
 pub use cgroup::MemoryCgroup;
 pub use facts::Facts;
-pub use heap::{CALLS_ARGUMENT, Capture, HeapReading, MAX_MEASURED, Prober, answer_calls};
+pub use fault::{FaultTotals, Faults, TouchCapture};
+pub use heap::{
+    CALLS_ARGUMENT, Capture, HeapReading, Listen, Listener, MAX_MEASURED, Pinpoint, Pinpointed,
+    Prober, answer_calls,
+};
 pub use host::Host;
 pub use kernel::{KernelLoss, KernelMemory, KernelSite};
 pub use limit::{Headroom, LimitKind};

@@ -24,7 +24,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::quantity::{Share, Span};
+use crate::quantity::{Bytes, Share, Span};
 
 /// The effective configuration.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -36,6 +36,8 @@ pub struct Config {
     pub heap: Heap,
     /// Depth 2, kernel space: net kernel memory of watched processes.
     pub kernel: Kernel,
+    /// Depth 3: where the memory of those that leak was allocated.
+    pub stacks: Stacks,
     /// What growth is a leak, by rule name.
     pub rule: Rules,
     /// How long alerts live and how often they speak.
@@ -64,6 +66,20 @@ pub struct Heap {
     pub watch: Watch,
     /// What measuring may cost, of a watched process's own CPU time.
     pub ceiling: Share,
+    /// Where return probes may be.
+    pub returns: Returns,
+}
+
+/// Where return probes may be. They are a little more than probes: they change where a function
+/// returns to for the time of the call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(rename_all = "lowercase")]
+pub enum Returns {
+    /// Wherever this kernel's are harmless.
+    #[default]
+    Auto,
+    /// Nowhere.
+    Never,
 }
 
 /// `[kernel]`
@@ -85,6 +101,18 @@ pub enum Watch {
     Suspects,
     /// Every process that a rule with this source matches.
     Matched,
+}
+
+/// `[stacks]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Stacks {
+    /// For how long allocations are looked at in one capture.
+    pub time: Span,
+    /// After how long a second capture tells a leak from what warms up; none if that is nothing.
+    pub again: Span,
+    /// One stack is copied for so many bytes allocated.
+    pub sampling: Bytes,
 }
 
 /// `[alert]`
@@ -168,6 +196,17 @@ impl Default for Heap {
         Self {
             watch: Watch::Suspects,
             ceiling: Share::percent(1.0),
+            returns: Returns::Auto,
+        }
+    }
+}
+
+impl Default for Stacks {
+    fn default() -> Self {
+        Self {
+            time: Span::from_secs(30),
+            again: Span::from_mins(5),
+            sampling: Bytes(64 << 10),
         }
     }
 }

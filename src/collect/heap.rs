@@ -4,13 +4,22 @@
 //! `subject` is one measured process, `windows` says how long its probes are in, `tally` what that comes to. `captures` are
 //! those that were asked for by hand. `probes` are the BPF programs, `cost` is what one hit of them
 //! costs, `release` what the kernel has.
+//!
+//! Where a process allocates is seen by stacks: `pinpoint` is what is asked and answered, `capturing`
+//! the sampling while probes are in, `sampling` how finely that is done, and `relay` the thread that
+//! hands stacks on to who resolves them.
 
 mod captures;
+mod capturing;
 mod cost;
+mod life;
+mod pinpoint;
 mod prober;
 mod probes;
 mod reading;
+mod relay;
 mod release;
+mod sampling;
 mod subject;
 mod tally;
 mod totals;
@@ -18,5 +27,7 @@ mod windows;
 mod worker;
 
 pub use cost::{CALLS_ARGUMENT, answer_calls};
+pub use pinpoint::{Pinpoint, Pinpointed};
 pub use prober::{MAX_MEASURED, Prober};
 pub use reading::{Capture, HeapReading};
+pub use relay::{Listen, Listener};

@@ -37,6 +37,20 @@ impl Config {
                 "must be more than 0%; to measure nothing, set heap.watch = \"off\"",
             );
         }
+        if !(Span::from_secs(1)..=Span::from_mins(10)).contains(&self.stacks.time) {
+            let time = self.stacks.time;
+            return impossible(
+                "stacks.time",
+                format!("{time:#} is not between 1s and 10min"),
+            );
+        }
+        if !(16..=1 << 30).contains(&self.stacks.sampling.0) {
+            let sampling = self.stacks.sampling;
+            return impossible(
+                "stacks.sampling",
+                format!("{sampling} is not between 16B and 1GiB"),
+            );
+        }
         self.check_rules()?;
         if self.alert.repeat < Span::from_mins(1) {
             return impossible("alert.repeat", "must be at least 1min");

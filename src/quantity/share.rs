@@ -16,6 +16,11 @@ impl Share {
         Self { percent }
     }
 
+    /// So many times as much, but not more than the whole.
+    pub fn times(self, factor: f64) -> Self {
+        Self::percent((self.percent * factor).min(100.0))
+    }
+
     /// From 0.0 to 1.0.
     pub fn fraction(self) -> f64 {
         self.percent / 100.0
@@ -46,6 +51,14 @@ as_text!(Share, "a share such as \"1%\"");
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_share_is_more_than_the_whole() {
+        for (percent, factor, expected) in [(1.0, 5.0, 5.0), (50.0, 5.0, 100.0), (0.0, 5.0, 0.0)] {
+            let times = Share::percent(percent).times(factor);
+            assert_eq!(times, Share::percent(expected));
+        }
+    }
 
     #[test]
     fn reads_and_prints() {

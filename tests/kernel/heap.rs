@@ -11,12 +11,15 @@ use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::{ChildStdout, Command, Stdio};
-use std::sync::{LazyLock, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use memleakd::collect::{Capture, Prober};
+use memleakd::collect::{Capture, Listen, Listener, Prober};
+use memleakd::config::Returns;
 use memleakd::sample::ProcessId;
+use memleakd::site::Sites;
+use memleakd::stacks::wire::{Class, Standing};
 
 use crate::stage::{Running, eventually};
 
@@ -24,14 +27,36 @@ use crate::stage::{Running, eventually};
 const ROOT: u32 = 0;
 
 /// One for all tests, as programs are loaded once and for all.
-static PROBER: LazyLock<Prober> =
-    LazyLock::new(|| Prober::start(env!("CARGO_BIN_EXE_memleakd").into()).expect("a thread"));
+static PROBER: LazyLock<Prober> = LazyLock::new(|| start(env!("CARGO_BIN_EXE_memleakd")));
+
+/// Stacks are sampled in each capture, which must not change what is counted. Here nobody cares
+/// where they are from.
+fn start(exe: &str) -> Prober {
+    let listen: Listen = Arc::new(|_, _| Ok(Box::new(Indifferent) as Box<dyn Listener>));
+    Prober::start_with(exe.into(), Returns::Auto, listen).expect("a thread")
+}
+
+struct Indifferent;
+
+impl Listener for Indifferent {
+    fn sample(&mut self, _: &[u8]) -> anyhow::Result<()> {
+        Ok(())
+    }
+
+    fn window(&mut self, _: f64, _: &[Standing], _: &[Class]) -> anyhow::Result<()> {
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>, _: u64, _: Duration) -> anyhow::Result<Sites> {
+        Ok(Sites::default())
+    }
+}
 
 /// Programs that have been compiled by this run.
 static BUILT: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
 
 /// Compiles a program of tests/programs in a way of its own, under a name of its own.
-fn build(name: &str, sources: &[&str], compiler: &str, arguments: &[&str]) -> PathBuf {
+pub fn build(name: &str, sources: &[&str], compiler: &str, arguments: &[&str]) -> PathBuf {
     let programs = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/programs");
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("heap-{name}"));
     let mut built = BUILT.lock().expect("no test fails in here");
@@ -57,13 +82,13 @@ fn build(name: &str, sources: &[&str], compiler: &str, arguments: &[&str]) -> Pa
 }
 
 /// A program that answers each line that it is told with a line.
-struct Program {
-    running: Running,
+pub struct Program {
+    pub running: Running,
     output: BufReader<ChildStdout>,
 }
 
 impl Program {
-    fn start(command: &mut Command) -> Self {
+    pub fn start(command: &mut Command) -> Self {
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut running = Running::start(command);
         let output = BufReader::new(running.0.stdout.take().expect("a pipe"));
@@ -72,41 +97,41 @@ impl Program {
         program
     }
 
-    fn hear(&mut self) -> String {
+    pub fn hear(&mut self) -> String {
         let mut line = String::new();
         self.output.read_line(&mut line).expect("a line");
         line.trim_end().to_owned()
     }
 
-    fn tell(&mut self, line: &str) {
+    pub fn tell(&mut self, line: &str) {
         let input = self.running.0.stdin.as_mut().expect("a pipe");
         writeln!(input, "{line}").expect("it reads");
     }
 
     /// The numbers of its answer, by the words before them.
-    fn ask(&mut self, line: &str) -> Answer {
+    pub fn ask(&mut self, line: &str) -> Answer {
         self.tell(line);
         Answer(self.hear())
     }
 
-    fn pid(&self) -> u32 {
+    pub fn pid(&self) -> u32 {
         self.running.pid()
     }
 
-    fn process(&self) -> ProcessId {
+    pub fn process(&self) -> ProcessId {
         process_id(self.pid())
     }
 
-    fn has_probes(&self) -> bool {
+    pub fn has_probes(&self) -> bool {
         has_probes(self.pid())
     }
 }
 
 #[derive(Debug)]
-struct Answer(String);
+pub struct Answer(String);
 
 impl Answer {
-    fn number(&self, name: &str) -> i64 {
+    pub fn number(&self, name: &str) -> i64 {
         let mut words = self.0.split(' ').skip_while(|word| *word != name);
         let number = words.nth(1).and_then(|word| word.parse().ok());
         number.unwrap_or_else(|| panic!("{name} of {:?}", self.0))
@@ -179,7 +204,7 @@ fn capture(
 }
 
 /// Waits for what has come of a capture.
-fn captured(prober: &Prober, id: u64) -> Result<Capture, String> {
+pub fn captured(prober: &Prober, id: u64) -> Result<Capture, String> {
     let mut done = None;
     eventually("a capture", || {
         done = prober.captured(id, ROOT);

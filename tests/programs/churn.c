@@ -3,9 +3,11 @@
  *
  * Reads commands from standard input and answers each with a line:
  *   churn N   N random calls, of each thread    -> "live BYTES turned BYTES"
- *   pairs N   N times malloc(100) and free      -> "took NANOSECONDS" of CPU time
+ *   pairs N S N times malloc(S) and free        -> "took NANOSECONDS" of CPU time
+ *   pairs N   with S = 100                      -> as pairs N S
  *   leak N S  N times malloc(S), never freed    -> as churn
  *   map N S   N mappings of S bytes, kept       -> as churn
+ *   turn N S  N mappings of S bytes, unmapped -> as churn
  *   drop      frees what churn has left         -> as churn
  * Live is what malloc_usable_size() says of each block, or with -DREQUESTED what was asked
  * for; turned is the sum of all that was ever allocated.
@@ -187,24 +189,26 @@ static void leak(long n, size_t size)
 	}
 }
 
-static void map(long n, size_t size)
+static void map(long n, size_t size, int is_kept)
 {
 	for (long i = 0; i < n; i++) {
 		void *pages = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 		if (pages == MAP_FAILED)
 			abort();
-		memset(pages, 1, size);
+		memset(pages, 1, is_kept ? size : 1);
+		if (!is_kept)
+			munmap(pages, size);
 	}
 }
 
-static long pairs(long n)
+static long pairs(long n, size_t size)
 {
 	struct timespec before, after;
 
 	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &before);
 	for (long i = 0; i < n; i++) {
-		void *volatile pointer = malloc(100);
+		void *volatile pointer = malloc(size);
 
 		free(pointer);
 	}
@@ -227,8 +231,8 @@ int main(int argc, char **argv)
 		long n = 0;
 		size_t size = 0;
 
-		if (sscanf(line, "pairs %ld", &n) == 1) {
-			printf("took %ld\n", pairs(n));
+		if (sscanf(line, "pairs %ld %zu", &n, &size) >= 1) {
+			printf("took %ld\n", pairs(n, size ? size : 100));
 			continue;
 		}
 		if (sscanf(line, "churn %ld", &n) == 1)
@@ -236,7 +240,9 @@ int main(int argc, char **argv)
 		else if (sscanf(line, "leak %ld %zu", &n, &size) == 2)
 			leak(n, size);
 		else if (sscanf(line, "map %ld %zu", &n, &size) == 2)
-			map(n, size);
+			map(n, size, 1);
+		else if (sscanf(line, "turn %ld %zu", &n, &size) == 2)
+			map(n, size, 0);
 		else if (!strcmp(line, "drop\n"))
 			drop();
 		else

@@ -24,6 +24,8 @@ const N_TIMINGS: usize = 3;
 /// A hit in a real program costs about twice what it costs in the self-test's loop, which has the
 /// caches for itself: 1.3 to 2.3 times in redis, nginx, sqlite and python (`make bench`).
 const IN_EARNEST: f64 = 2.0;
+/// What it costs to copy a stack besides, in seconds: most of it is the copying.
+const STACK_SECS: f64 = 5e-6;
 /// What a block holds: a size that no allocator rounds to another's.
 const BLOCK_BYTES: usize = 100;
 
@@ -78,7 +80,8 @@ impl HitCost {
         let emulated = counted.hits.saturating_sub(counted.stepped_hits);
         let in_a_loop = emulated as f64 * self.emulated_secs
             + counted.stepped_hits as f64 * self.stepped_secs
-            + counted.returns as f64 * self.return_secs;
+            + counted.returns as f64 * self.return_secs
+            + counted.stacks as f64 * STACK_SECS;
         in_a_loop * IN_EARNEST
     }
 }

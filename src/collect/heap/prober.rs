@@ -1,7 +1,7 @@
 //! What the loop knows of the thread that puts probes into processes and takes them out: neither
 //! holds up a round.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,14 +11,20 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 
 use super::captures::{Captures, MAX_CAPTURES};
+use super::pinpoint::{Pinpoint, Pinpointed};
 use super::probes::N_SLOTS;
 use super::reading::{Capture, HeapReading};
+use super::relay::{Hearer, Listen, Listener};
 use super::worker::Worker;
+use crate::config::Returns;
 use crate::quantity::Share;
 use crate::sample::ProcessId;
+use crate::stacks::Resolver;
 
 /// Processes that rules may have measured at a time.
 pub const MAX_MEASURED: usize = N_SLOTS as usize - MAX_CAPTURES - 1;
+/// Processes whose stacks are wanted, or wait to be fetched.
+const MAX_PINPOINTED: usize = 64;
 /// A thread that has not looked up for so long hangs: in a file of somebody's own file system, say.
 const STUCK: Duration = Duration::from_secs(60);
 
@@ -45,20 +51,45 @@ pub(super) struct Board {
     /// Why some processes cannot.
     pub failures: BTreeMap<ProcessId, String>,
     pub captures: Captures,
+    /// Captures of stacks to be begun.
+    pub to_pinpoint: Vec<Order>,
+    /// Whose stacks are wanted, as long as nothing has come of it.
+    pub pinpointing: BTreeSet<ProcessId>,
+    /// What has come of it.
+    pub pinpointed: Vec<(ProcessId, Result<Pinpointed, String>)>,
+}
+
+/// A capture of stacks that is wanted.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Order {
+    pub process: ProcessId,
+    pub settings: Pinpoint,
+    /// What the probes may cost, if the process is not measured anyway.
+    pub ceiling: Share,
 }
 
 impl Prober {
     /// Starts the thread. Nothing is loaded before something is to be measured; `exe` is then started
     /// with [`super::CALLS_ARGUMENT`], to try the probes on: memleakd itself.
     pub fn start(exe: PathBuf) -> Result<Self> {
+        Self::start_with(exe, Returns::Auto, Self::resolver())
+    }
+
+    /// Starts it with return probes where they may be, and with somebody to hear of stacks.
+    pub fn start_with(exe: PathBuf, returns: Returns, listen: Listen) -> Result<Self> {
         let (bell, rung) = sync_channel(1);
         let board = Arc::<Mutex<Board>>::default();
-        let worker = Worker::new(Arc::clone(&board), exe);
+        let worker = Worker::new(Arc::clone(&board), Hearer { listen, exe }, returns);
         thread::Builder::new()
             .name("heap".to_owned())
             .spawn(move || worker.run(&rung))
             .context("starting the thread that measures heaps")?;
         Ok(Self { bell, board })
+    }
+
+    /// Who hears of stacks in earnest: a process for each capture.
+    pub fn resolver() -> Listen {
+        Arc::new(|exe, pid| Ok(Box::new(Resolver::start(exe, pid)?) as Box<dyn Listener>))
     }
 
     /// Has these processes measured and no others, at most [`MAX_MEASURED`].
@@ -126,6 +157,34 @@ impl Prober {
         Ok(id)
     }
 
+    /// Has the stacks of a process captured, whether it is measured or not: if not, it is for that
+    /// time, within a ceiling. A few at a time; others wait in the order in which they came.
+    pub fn pinpoint(&self, process: ProcessId, settings: Pinpoint, ceiling: Share) {
+        let mut board = lock(&self.board);
+        if board.pinpointing.len() >= MAX_PINPOINTED {
+            let error = format!("the stacks of {MAX_PINPOINTED} processes are being captured");
+            return board.pinpoint_ended(process, Err(error));
+        }
+        if board.pinpointing.insert(process) {
+            board.to_pinpoint.push(Order {
+                process,
+                settings,
+                ceiling,
+            });
+            self.ring(&mut board);
+        }
+    }
+
+    /// Whether the stacks of a process are wanted, and nothing has come of it yet.
+    pub fn is_pinpointing(&self, process: ProcessId) -> bool {
+        lock(&self.board).pinpointing.contains(&process)
+    }
+
+    /// Takes what has come of captures of stacks.
+    pub fn pinpointed(&self) -> Vec<(ProcessId, Result<Pinpointed, String>)> {
+        std::mem::take(&mut lock(&self.board).pinpointed)
+    }
+
     /// The result of a user's capture, `None` as long as it runs. It is handed out once.
     pub fn captured(&self, id: u64, uid: u32) -> Option<Result<Capture, String>> {
         lock(&self.board).captures.ask(id, uid, Instant::now())
@@ -139,6 +198,15 @@ impl Board {
             && self.readings.is_empty()
             && self.failures.is_empty()
             && self.failure.is_none()
+    }
+
+    /// A capture of stacks is over. What nobody takes gives way to what comes later.
+    pub fn pinpoint_ended(&mut self, process: ProcessId, result: Result<Pinpointed, String>) {
+        self.pinpointing.remove(&process);
+        if self.pinpointed.len() >= MAX_PINPOINTED {
+            drop(self.pinpointed.remove(0));
+        }
+        self.pinpointed.push((process, result));
     }
 
     fn is_stuck(&self) -> bool {

@@ -1,20 +1,26 @@
 //! Drives the BPF programs that sit on allocators: the one place of the heap that knows libbpf.
+//!
+//! `site` says where probes go, `stacks` is what a capture of stacks needs.
 #![allow(unsafe_code)]
+
+mod site;
+mod stacks;
 
 use std::fmt;
 use std::mem::MaybeUninit;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use libbpf_rs::skel::{OpenSkel, SkelBuilder};
-use libbpf_rs::{
-    Link, MapCore, MapFlags, MapHandle, MapMut, OpenObject, ProgramMut, UprobeMultiOpts, UprobeOpts,
-};
+use libbpf_rs::{Link, MapCore, MapFlags, MapHandle, MapMut, OpenObject};
 
+use self::site::{How, Site};
+pub(super) use self::stacks::{N_CAPTURES, Ring};
 use super::release::Release;
 use super::totals::Totals;
-use crate::collect::allocator::{Allocator, Cost, Function, Method, Probe};
+use crate::collect::allocator::{Allocator, Method};
 use crate::collect::bpf;
 use crate::collect::table::{self, After};
+use crate::config::Returns;
 
 #[allow(
     missing_debug_implementations,
@@ -29,7 +35,10 @@ mod skeleton {
     include!(concat!(env!("OUT_DIR"), "/heap.skel.rs"));
 }
 
-use skeleton::types::{call_key, heap_slot, heap_totals, object, object_key, pending};
+use skeleton::types::{
+    call_key, heap_class, heap_sampled, heap_slot, heap_totals, object, object_key, pending,
+    sampled_call,
+};
 use skeleton::{HeapSkel, HeapSkelBuilder};
 
 /// Processes that can be measured at a time: `HEAP_SLOTS` of bpf/heap.h.
@@ -48,19 +57,29 @@ unsafe impl plain::Plain for call_key {}
 unsafe impl plain::Plain for object {}
 // SAFETY: as above.
 unsafe impl plain::Plain for pending {}
+// SAFETY: as above.
+unsafe impl plain::Plain for heap_class {}
+// SAFETY: as above.
+unsafe impl plain::Plain for heap_sampled {}
+// SAFETY: as above.
+unsafe impl plain::Plain for sampled_call {}
 
-const _: () = assert!(size_of::<heap_totals>() == 13 * 8);
+const _: () = assert!(size_of::<heap_totals>() == 17 * 8);
 const _: () = assert!(size_of::<heap_slot>() == 10 * 8);
 const _: () = assert!(size_of::<object_key>() == 2 * 8);
 const _: () = assert!(size_of::<call_key>() == 2 * 4);
 const _: () = assert!(size_of::<object>() == 8);
-const _: () = assert!(size_of::<pending>() == 5 * 8);
+const _: () = assert!(size_of::<pending>() == 10 * 8);
+const _: () = assert!(size_of::<heap_class>() == 2 * 8);
+const _: () = assert!(size_of::<heap_sampled>() == 5 * 8);
+const _: () = assert!(size_of::<sampled_call>() == 9 * 8);
 
 /// The programs, loaded into the kernel, and their maps.
 pub(super) struct Probes {
     skeleton: HeapSkel<'static>,
     way: Way,
     may_return: bool,
+    returns: Returns,
 }
 
 /// How probes are attached, which depends on the kernel.
@@ -75,19 +94,20 @@ pub(super) enum Way {
 }
 
 impl Probes {
-    /// Loads the programs in the best way that the running kernel has.
-    pub fn load() -> Result<Self> {
+    /// Loads the programs in the best way that the running kernel has, and that may be.
+    pub fn load(returns: Returns) -> Result<Self> {
         bpf::prepare()?;
         let release = Release::running()?;
-        let may_return = release.may_probe_returns();
+        let may_return = returns == Returns::Auto && release.may_probe_returns();
         let mut refusal = None;
-        for way in Way::of(release) {
+        for way in Way::of(release, may_return) {
             match load(way) {
                 Ok(skeleton) => {
                     return Ok(Self {
                         skeleton,
                         way,
                         may_return,
+                        returns,
                     });
                 }
                 Err(error) => refusal = Some(error),
@@ -118,8 +138,9 @@ impl Probes {
         for allocator in allocators {
             ensure!(
                 self.may_return || allocator.method != Method::Map,
-                "{} cannot be measured without return probes, by which this kernel may kill a process that is confined by seccomp",
-                allocator.name
+                "{} cannot be measured without return probes, {}",
+                allocator.name,
+                self.why_no_returns()
             );
             let progs = &self.skeleton.progs;
             let site = Site {
@@ -148,6 +169,13 @@ impl Probes {
             }
         }
         Ok(links)
+    }
+
+    fn why_no_returns(&self) -> &'static str {
+        match self.returns {
+            Returns::Auto => "by which this kernel may kill a process that is confined by seccomp",
+            Returns::Never => "which heap.returns = \"never\" forbids",
+        }
     }
 
     /// Tells the programs where a slot's allocators have their code.
@@ -221,162 +249,11 @@ impl fmt::Debug for Probes {
     }
 }
 
-/// What of a function is seen.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum How {
-    Entry,
-    /// The entries of those of which a return is never seen.
-    EntryOnly,
-    Return,
-    /// Entries, and those returns that the program asks for.
-    Session,
-}
-
-/// Where a process gets probes.
-struct Site<'a> {
-    slot: u32,
-    pid: i32,
-    allocator: &'a Allocator,
-}
-
-impl Site<'_> {
-    /// All places by one link; none if there are none, as in a program that never frees.
-    fn many(&self, program: &ProgramMut<'_>, how: How) -> Result<Option<Link>> {
-        let (offsets, cookies): (Vec<_>, Vec<_>) = self
-            .probes(how)
-            .map(|probe| (probe.offset as usize, self.cookie(probe)))
-            .unzip();
-        if offsets.is_empty() {
-            return Ok(None);
-        }
-        let options = UprobeMultiOpts {
-            offsets,
-            cookies,
-            retprobe: how == How::Return,
-            session: how == How::Session,
-            ..Default::default()
-        };
-        program
-            .attach_uprobe_multi_with_opts(self.pid, &self.allocator.path, "", options)
-            .map(Some)
-            .with_context(|| format!("putting probes into {}", self.allocator.shown_path))
-    }
-
-    /// A link for each place.
-    fn each(&self, program: &ProgramMut<'_>, how: How) -> Result<Vec<Link>> {
-        self.probes(how)
-            .map(|probe| {
-                let options = UprobeOpts {
-                    cookie: self.cookie(probe),
-                    retprobe: how == How::Return,
-                    ..Default::default()
-                };
-                program
-                    .attach_uprobe_with_opts(
-                        self.pid,
-                        &self.allocator.path,
-                        probe.offset as usize,
-                        options,
-                    )
-                    .with_context(|| format!("putting probes into {}", self.allocator.shown_path))
-            })
-            .collect()
-    }
-
-    /// The places of what is to be seen.
-    ///
-    /// What may throw never gets a return probe, as no unwinder passes one. Not by a session
-    /// either: a child that was forked has inherited the probes, and there a session takes every
-    /// return.
-    fn probes(&self, how: How) -> impl Iterator<Item = &Probe> {
-        self.allocator.probes.iter().filter(move |probe| match how {
-            How::Entry => true,
-            How::EntryOnly => !returns(probe.function),
-            How::Return | How::Session => returns(probe.function),
-        })
-    }
-
-    /// `HEAP_COOKIE` of bpf/heap.h.
-    fn cookie(&self, probe: &Probe) -> u64 {
-        let method = match self.allocator.method {
-            Method::Header | Method::Mapping => 0,
-            Method::Map => 1,
-        };
-        let (before, behind) = self.around(probe);
-        let is_stepped = u64::from(probe.cost == Cost::Stepped);
-        behind << 48
-            | before << 32
-            | u64::from(self.slot) << 16
-            | is_stepped << 15
-            | method << 8
-            | id(probe.function)
-    }
-
-    /// How far before a probe the functions of glibc's allocator begin, and how far behind it the
-    /// last of them does. They are neighbours; of other allocators that is not known.
-    fn around(&self, probe: &Probe) -> (u64, u64) {
-        if self.allocator.method != Method::Header {
-            return (0, 0);
-        }
-        let functions = self.allocator.probes.iter().filter(|probe| {
-            let is_mapping = [Function::Mmap, Function::Munmap, Function::Mremap];
-            !is_mapping.contains(&probe.function)
-        });
-        let entries = functions.map(|probe| probe.entry_offset);
-        let first = entries.clone().min().unwrap_or(probe.offset);
-        let last = entries.max().unwrap_or(probe.offset);
-        let distances = (
-            u16::try_from(probe.offset.saturating_sub(first)),
-            u16::try_from(last.saturating_sub(probe.offset)),
-        );
-        match distances {
-            (Ok(before), Ok(behind)) => (before.into(), behind.into()),
-            _ => (0, 0),
-        }
-    }
-}
-
-/// Whether a function's returns may be of interest, and may be probed.
-fn returns(function: Function) -> bool {
-    !matches!(
-        function,
-        Function::New
-            | Function::NewArray
-            | Function::Free
-            | Function::Mmap
-            | Function::Munmap
-            | Function::Mremap
-    )
-}
-
-/// `enum heap_function` of bpf/heap.h.
-fn id(function: Function) -> u64 {
-    match function {
-        Function::Malloc => 0,
-        Function::Calloc => 1,
-        Function::Realloc => 2,
-        Function::Reallocarray => 3,
-        Function::Free => 4,
-        Function::Memalign => 5,
-        Function::PosixMemalign => 6,
-        Function::Pvalloc => 7,
-        Function::Valloc => 8,
-        Function::New => 9,
-        Function::NewArray => 10,
-        Function::Mmap => 11,
-        Function::Munmap => 12,
-        Function::Mremap => 13,
-    }
-}
-
 impl Way {
     /// What a kernel may have, the best first.
-    fn of(release: Release) -> Vec<Self> {
+    fn of(release: Release, may_return: bool) -> Vec<Self> {
         let ways = [
-            (
-                Self::Session,
-                release.has_uprobe_sessions() && release.may_probe_returns(),
-            ),
+            (Self::Session, release.has_uprobe_sessions() && may_return),
             (Self::Multi, release.filters_uprobes_by_process()),
             (Self::Single, release.has_cookies()),
         ];
@@ -415,6 +292,10 @@ impl From<heap_totals> for Totals {
             lost_unreadable: totals.lost_unreadable,
             unknown_frees: totals.unknown_frees,
             sampled: totals.sampled,
+            stacks: totals.stacks,
+            lost_stacks: totals.lost_stacks,
+            lost_pairs: totals.lost_pairs,
+            unsampled: totals.unsampled,
         }
     }
 }

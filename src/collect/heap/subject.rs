@@ -1,15 +1,14 @@
 //! One process that is measured: its probes, the windows in which they are in, and the sums.
 
 use std::fmt;
-use std::io;
-use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Error, Result, ensure};
+use anyhow::{Context, Error, Result, bail, ensure};
 use libbpf_rs::Link;
 
+use super::capturing::{Capturing, Resolving, Whose};
 use super::cost::HitCost;
+use super::life::{Life, Program, life};
 use super::probes::Probes;
 use super::reading::{Capture, HeapReading};
 use super::tally::Tally;
@@ -25,6 +24,14 @@ use crate::sample::ProcessId;
 const WITHOUT: Duration = Duration::from_secs(1);
 /// How long the first window is, after which it is known what the probes cost.
 const FIRST_WINDOW: Duration = Duration::from_secs(1);
+/// A capture of stacks does not wait longer for the next window.
+const SOON: Duration = Duration::from_secs(2);
+/// While stacks are captured, the probes may cost so many times the ceiling, up to what they may
+/// cost in an hour: an offender is to be pinpointed soon. It is paid back afterwards.
+const HASTE: f64 = 5.0;
+/// Then a process counts as using so much of a CPU, if it uses less: one that sleeps most of the
+/// time can be looked at for next to nothing.
+const LEAST_CPU: f64 = 0.01;
 /// Probes that have not been hit for so long are said to be silent.
 const SILENT_SECS: f64 = 30.0;
 
@@ -55,10 +62,9 @@ pub(super) struct Subject {
     sum: Totals,
     heap: Tally,
     mapped: Tally,
+    /// Samples stacks while the probes are in.
+    stacks: Option<Capturing>,
 }
-
-/// An executable, and where the stack began when it was started: at each start elsewhere.
-type Program = (PathBuf, Option<u64>);
 
 /// CPU time, and the time in which it was used.
 #[derive(Debug, Clone, Copy, Default)]
@@ -78,16 +84,6 @@ pub(super) struct Tools<'a> {
     pub host: &'a Host,
     pub probes: &'a Probes,
     pub hit_cost: &'a HitCost,
-}
-
-/// What has become of a process since its measuring began.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Life {
-    /// It runs the same program.
-    Same,
-    /// It runs another one, which owes nothing of what the first one did.
-    Replaced,
-    Ended,
 }
 
 impl Subject {
@@ -128,6 +124,7 @@ impl Subject {
             sum: Totals::default(),
             heap: Tally::default(),
             mapped: Tally::default(),
+            stacks: None,
         };
         // Asked last: a process that has its number still has had it all the while.
         ensure!(
@@ -155,7 +152,91 @@ impl Subject {
     /// Takes the probes out for good.
     pub fn release(mut self, tools: &Tools<'_>) -> Result<()> {
         self.window = None;
+        if let Some(stacks) = self.stacks.take() {
+            stacks.abandon(tools.probes, self.slot)?;
+        }
         self.forget(tools)
+    }
+
+    /// Has its stacks captured from now on, or from when the probes are in.
+    pub fn capture_stacks(&mut self, tools: &Tools<'_>, mut stacks: Capturing) -> Result<()> {
+        let opened = match self.window {
+            Some(_) => stacks.open(tools.probes, self.whose()),
+            None => {
+                // Windows so far apart are for who is merely suspected.
+                self.change_at = self.change_at.min(Instant::now() + SOON);
+                Ok(())
+            }
+        };
+        self.stacks = Some(stacks);
+        opened
+    }
+
+    /// The capture of its stacks, if there is one.
+    pub fn stacks(&self) -> Option<&Capturing> {
+        self.stacks.as_ref()
+    }
+
+    /// Looks what grows, so that stacks are sampled accordingly.
+    pub fn look_at_stacks(&mut self, tools: &Tools<'_>, now: Instant) -> Result<()> {
+        match &mut self.stacks {
+            Some(stacks) if now >= stacks.look_at() => stacks.look(tools.probes, now),
+            _ => Ok(()),
+        }
+    }
+
+    /// Ends the capture of its stacks if it has looked for long enough, or the process has ended.
+    pub fn end_stacks_if_over(
+        &mut self,
+        tools: &Tools<'_>,
+        now: Instant,
+    ) -> Result<Option<Resolving>> {
+        let Some(stacks) = &self.stacks else {
+            return Ok(None);
+        };
+        match self.life(tools)? {
+            Life::Replaced => bail!("{}", Life::Replaced),
+            Life::Same if !stacks.is_over(now) => Ok(None),
+            Life::Same | Life::Ended => self.end_stacks(tools),
+        }
+    }
+
+    /// Ends the capture of its stacks.
+    pub fn end_stacks(&mut self, tools: &Tools<'_>) -> Result<Option<Resolving>> {
+        let Some(mut stacks) = self.stacks.take() else {
+            return Ok(None);
+        };
+        match stacks.close(tools.probes, self.slot) {
+            Ok(()) => stacks.end(tools, self.method()).map(Some),
+            Err(error) => {
+                stacks.abandon(tools.probes, self.slot)?;
+                Err(error)
+            }
+        }
+    }
+
+    /// Gives up the capture of its stacks.
+    pub fn abandon_stacks(&mut self, tools: &Tools<'_>) -> Result<()> {
+        match self.stacks.take() {
+            Some(stacks) => stacks.abandon(tools.probes, self.slot),
+            None => Ok(()),
+        }
+    }
+
+    fn whose(&self) -> Whose<'_> {
+        Whose {
+            slot: self.slot,
+            pid: self.process.pid,
+            allocators: &self.allocators,
+        }
+    }
+
+    /// What it allocates in bytes a second, as far as that has been seen.
+    pub fn bytes_per_sec(&self) -> f64 {
+        match self.heap.seen_secs() > 0.0 {
+            true => self.sum.allocated_bytes as f64 / self.heap.seen_secs(),
+            false => 0.0,
+        }
     }
 
     pub fn process(&self) -> ProcessId {
@@ -168,7 +249,8 @@ impl Subject {
 
     /// When there is something to do.
     pub fn change_at(&self) -> Instant {
-        self.change_at
+        let stacks = self.stacks.iter().map(Capturing::look_at);
+        stacks.fold(self.change_at, Instant::min)
     }
 
     pub fn set_ceiling(&mut self, ceiling: Share) {
@@ -193,6 +275,9 @@ impl Subject {
             self.window = Some((links, now, totals));
             self.change_at = now + self.windows.on;
         } else {
+            if let Some(stacks) = &mut self.stacks {
+                stacks.close(tools.probes, self.slot)?;
+            }
             drop(links);
             self.forget(tools)?;
             self.without = (now, tools.host.cpu_secs(self.process.pid)?);
@@ -270,6 +355,11 @@ impl Subject {
         let since = Instant::now();
         self.window = Some((links, since, before));
         self.change_at = since + self.windows.on;
+        if let Some(mut stacks) = self.stacks.take() {
+            let opened = stacks.open(tools.probes, self.whose());
+            self.stacks = Some(stacks);
+            opened?;
+        }
         Ok(())
     }
 
@@ -292,7 +382,13 @@ impl Subject {
         let accrued_secs = ceiling.fraction() * cpu * self.settled.elapsed().as_secs_f64();
         self.settled = Instant::now();
         self.owed_secs = (self.owed_secs + spent_secs - accrued_secs).max(-most_secs);
-        self.windows = Windows::within(ceiling, cost, cpu, self.owed_secs);
+        let lent_cpu = cpu.max(LEAST_CPU);
+        let lent_secs = ceiling.fraction() * lent_cpu * 3600.0;
+        self.windows = match self.stacks.is_some() && self.owed_secs < lent_secs {
+            // Lent by the rest of the hour.
+            true => Windows::within(ceiling.times(HASTE), cost, lent_cpu, 0.0),
+            false => Windows::within(ceiling, cost, cpu, self.owed_secs),
+        };
         Ok(())
     }
 
@@ -387,41 +483,10 @@ impl Subject {
         }
         if !tools.probes.is_exact() && !self.is_by_pointer() {
             loss.push(
-                "what allocations got: on this kernel, what they asked for is counted".to_owned(),
+                "what allocations got: as they are not followed to their return, what they asked for is counted".to_owned(),
             );
         }
         loss
-    }
-}
-
-/// What has become of a process that ran a program, by what is found in its place: that a file of
-/// its own is missing means that it has ended.
-fn life(program: &Program, ticks: u64, found: io::Result<(Program, u64)>) -> Result<Life> {
-    let (exe, stack_start) = program;
-    match found {
-        Ok((_, now)) if now != ticks => Ok(Life::Ended),
-        Ok(((now, start), _)) if undeleted(&now) == undeleted(exe) && start == *stack_start => {
-            Ok(Life::Same)
-        }
-        Ok(_) => Ok(Life::Replaced),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Life::Ended),
-        Err(error) => Err(error).context("looking whether the process still runs"),
-    }
-}
-
-/// A program stays the same if its file is deleted or replaced, as by an upgrade.
-fn undeleted(exe: &Path) -> &[u8] {
-    let path = exe.as_os_str().as_bytes();
-    path.strip_suffix(b" (deleted)").unwrap_or(path)
-}
-
-impl fmt::Display for Life {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Same => "it runs the same program",
-            Self::Replaced => "it runs another program now",
-            Self::Ended => "the process has ended",
-        })
     }
 }
 
@@ -432,34 +497,5 @@ impl fmt::Debug for Subject {
             .field("slot", &self.slot)
             .field("windows", &self.windows)
             .finish_non_exhaustive()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::io::ErrorKind::{NotFound, PermissionDenied};
-
-    use super::*;
-
-    #[test]
-    fn a_process_stays_changes_or_ends() {
-        let program = |exe: &str, start| (PathBuf::from(exe), Some(start));
-        let found = |exe: &str, ticks| Ok((program(exe, 9), ticks));
-        for (found, expected) in [
-            (found("/bin/a", 7), Some(Life::Same)),
-            (found("/bin/a (deleted)", 7), Some(Life::Same)),
-            (found("/bin/b", 7), Some(Life::Replaced)),
-            (Ok((program("/bin/a", 10), 7)), Some(Life::Replaced)),
-            // Another process with that number.
-            (found("/bin/a", 8), Some(Life::Ended)),
-            (found("/bin/b", 8), Some(Life::Ended)),
-            (Err(NotFound.into()), Some(Life::Ended)),
-            // That it may not be looked says nothing.
-            (Err(PermissionDenied.into()), None),
-        ] {
-            let text = format!("{found:?}");
-            let life = life(&program("/bin/a", 9), 7, found);
-            assert_eq!(life.ok(), expected, "{text}");
-        }
     }
 }

@@ -17,6 +17,10 @@ pub(super) struct Totals {
     pub lost_unreadable: u64,
     pub unknown_frees: u64,
     pub sampled: u64,
+    pub stacks: u64,
+    pub lost_stacks: u64,
+    pub lost_pairs: u64,
+    pub unsampled: u64,
 }
 
 impl Totals {
@@ -51,6 +55,10 @@ impl Totals {
             lost_unreadable: with(self.lost_unreadable, other.lost_unreadable),
             unknown_frees: with(self.unknown_frees, other.unknown_frees),
             sampled: with(self.sampled, other.sampled),
+            stacks: with(self.stacks, other.stacks),
+            lost_stacks: with(self.lost_stacks, other.lost_stacks),
+            lost_pairs: with(self.lost_pairs, other.lost_pairs),
+            unsampled: with(self.unsampled, other.unsampled),
         }
     }
 }

@@ -1,19 +1,27 @@
 //! The prober's own side: whom it measures, what it captures, what it puts on the board.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
+mod pinpointing;
+mod touching;
+
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
 
+use self::pinpointing::Asker;
+use self::touching::Touching;
+use super::capturing::{Capturing, LOOK, Resolving};
 use super::cost::HitCost;
-use super::prober::{Board, MAX_MEASURED, lock};
+use super::life::Life;
+use super::prober::{Board, MAX_MEASURED, Order, lock};
 use super::probes::{N_SLOTS, Probes};
 use super::reading::Capture;
-use super::subject::{Life, Subject, Tools};
+use super::relay::Hearer;
+use super::subject::{Subject, Tools};
 use crate::collect::Host;
+use crate::config::Returns;
 use crate::quantity::Share;
 use crate::sample::ProcessId;
 
@@ -21,34 +29,55 @@ use crate::sample::ProcessId;
 const RETRY: Duration = Duration::from_secs(300);
 /// Programs that could not be loaded are tried again after this time.
 const RELOAD: Duration = Duration::from_secs(600);
-/// How often it is looked whether captured processes still live.
-const LOOK: Duration = Duration::from_millis(250);
 
 /// What runs on the thread.
 #[derive(Debug)]
 pub(super) struct Worker {
     host: Host,
-    exe: PathBuf,
+    hearer: Hearer,
+    returns: Returns,
     board: Arc<Mutex<Board>>,
     loaded: Option<(Probes, HitCost)>,
     load_again_at: Option<Instant>,
+    /// Those whose heap is wanted. A subject that is none of them has its stacks captured.
+    measured: Vec<ProcessId>,
     subjects: Vec<Subject>,
-    captures: Vec<(u64, Instant, Subject)>,
+    captures: Vec<Running>,
+    /// Captures of stacks that wait for their turn.
+    orders: VecDeque<Order>,
+    /// Captures whose sites are being found.
+    resolving: Vec<(Asker, Resolving)>,
+    touching: Vec<Touching>,
     /// When to try again what has failed.
     barred: BTreeMap<ProcessId, (Instant, String)>,
 }
 
+/// A capture that a user has asked for.
+#[derive(Debug)]
+struct Running {
+    id: u64,
+    end: Instant,
+    subject: Subject,
+    /// Why its stacks are not captured, if so.
+    without_stacks: Option<String>,
+}
+
 impl Worker {
     /// Nothing is loaded yet.
-    pub fn new(board: Arc<Mutex<Board>>, exe: PathBuf) -> Self {
+    pub fn new(board: Arc<Mutex<Board>>, hearer: Hearer, returns: Returns) -> Self {
         Self {
             host: Host::new("/"),
-            exe,
+            hearer,
+            returns,
             board,
             loaded: None,
             load_again_at: None,
+            measured: Vec::new(),
             subjects: Vec::new(),
             captures: Vec::new(),
+            orders: VecDeque::new(),
+            resolving: Vec::new(),
+            touching: Vec::new(),
             barred: BTreeMap::new(),
         }
     }
@@ -65,6 +94,7 @@ impl Worker {
             }
             let (wanted, to_capture) = {
                 let mut board = lock(&self.board);
+                self.orders.extend(board.to_pinpoint.drain(..));
                 (board.wanted.take(), std::mem::take(&mut board.to_capture))
             };
             if let Some((processes, ceiling)) = wanted {
@@ -74,6 +104,8 @@ impl Worker {
                 self.start_capture(id, process, time);
             }
             self.tend();
+            self.tend_touches(Instant::now());
+            self.begin_pinpoints();
             self.publish();
         }
     }
@@ -81,18 +113,24 @@ impl Worker {
     fn next_change(&self) -> Option<Instant> {
         let subjects = self.subjects.iter().map(Subject::change_at);
         let look_at = Instant::now() + LOOK;
-        let captures = self.captures.iter().map(|(_, end, _)| look_at.min(*end));
-        subjects.chain(captures).min()
+        let captures = self.captures.iter().map(|running| {
+            let stacks_at = running.subject.stacks().map(Capturing::look_at);
+            stacks_at.unwrap_or(look_at).min(look_at).min(running.end)
+        });
+        let resolving = self.resolving.iter().map(|_| look_at);
+        let touching = self.touching.iter().map(|_| look_at);
+        let others = captures.chain(resolving).chain(touching);
+        subjects.chain(others).min()
     }
 
     fn measure(&mut self, processes: &[ProcessId], ceiling: Share) {
         let now = Instant::now();
         self.barred
             .retain(|process, (until, _)| *until > now && processes.contains(process));
-        let (stay, go): (Vec<_>, Vec<_>) = self
-            .subjects
-            .drain(..)
-            .partition(|subject| processes.contains(&subject.process()));
+        let (stay, go): (Vec<_>, Vec<_>) = self.subjects.drain(..).partition(|subject| {
+            processes.contains(&subject.process()) || subject.stacks().is_some()
+        });
+        self.measured = processes.to_vec();
         self.subjects = stay;
         self.release(go);
         if processes.is_empty() {
@@ -121,11 +159,20 @@ impl Worker {
     fn start_capture(&mut self, id: u64, process: ProcessId, time: Duration) {
         if !self.load() {
             let failure = lock(&self.board).failure.clone().unwrap_or_default();
-            return self.finish(id, Err(format!("heaps cannot be measured: {failure}")));
+            let why = anyhow!("heaps cannot be measured: {failure}");
+            return self.capture_touches(id, process, time, &why);
         }
         match self.start(process, None) {
-            Ok(subject) => self.captures.push((id, Instant::now() + time, subject)),
-            Err(error) => self.finish(id, Err(refusal(process, &error))),
+            Ok(mut subject) => {
+                let without_stacks = self.capture_stacks_for_user(&mut subject, time);
+                self.captures.push(Running {
+                    id,
+                    end: Instant::now() + time,
+                    subject,
+                    without_stacks,
+                });
+            }
+            Err(error) => self.capture_touches(id, process, time, &error),
         }
     }
 
@@ -133,7 +180,7 @@ impl Worker {
         let used: Vec<_> = self
             .subjects
             .iter()
-            .chain(self.captures.iter().map(|(_, _, subject)| subject))
+            .chain(self.captures.iter().map(|running| &running.subject))
             .map(Subject::slot)
             .collect();
         let slot = (0..N_SLOTS)
@@ -161,17 +208,28 @@ impl Worker {
             hit_cost,
         };
         let mut failed = Vec::new();
+        let mut ended = Vec::new();
         for (index, subject) in self.subjects.iter_mut().enumerate() {
+            let process = subject.process();
+            match pinpointing::tend(subject, &tools, now) {
+                Ok(None) => {}
+                Ok(Some(resolving)) => self.resolving.push((Asker::Rule(process), resolving)),
+                Err(error) => ended.push((process, error)),
+            }
             if let Err(error) = subject.tend(&tools, now) {
                 failed.push((index, error));
             }
         }
         let mut over = Vec::new();
-        for (id, end, subject) in std::mem::take(&mut self.captures) {
-            let cut = match subject.life(&tools) {
-                Ok(Life::Same) if now >= end => Ok(None),
-                Ok(Life::Same) if self.is_wanted(id, now) => {
-                    self.captures.push((id, end, subject));
+        for mut running in std::mem::take(&mut self.captures) {
+            if let Err(error) = running.subject.look_at_stacks(&tools, now) {
+                running.without_stacks = Some(format!("{error:#}"));
+                pinpointing::abandon(&mut running.subject, &tools);
+            }
+            let cut = match running.subject.life(&tools) {
+                Ok(Life::Same) if now >= running.end => Ok(None),
+                Ok(Life::Same) if self.is_wanted(running.id, now) => {
+                    self.captures.push(running);
                     continue;
                 }
                 Ok(Life::Same) => Ok(Some("nobody asked after the capture any more")),
@@ -179,19 +237,25 @@ impl Worker {
                 Ok(Life::Replaced) => Err(anyhow!("{}", Life::Replaced)),
                 Err(error) => Err(error),
             };
-            let captured = cut.and_then(|why| subject.captured(&tools, now, why));
-            over.push((id, captured, subject));
+            let captured = cut.and_then(|why| running.subject.captured(&tools, now, why));
+            over.push((running, captured));
+        }
+        for (process, error) in ended {
+            self.pinpoint_ended(process, Err(error));
         }
         for (index, error) in failed.into_iter().rev() {
             let subject = self.subjects.swap_remove(index);
+            if subject.stacks().is_some() {
+                self.pinpoint_ended(subject.process(), Err(anyhow!("{error:#}")));
+            }
             self.bar(subject.process(), &error);
             self.release(vec![subject]);
         }
-        for (id, captured, subject) in over {
-            let captured = captured.map_err(|error| refusal(subject.process(), &error));
-            self.release(vec![subject]);
-            self.finish(id, captured);
+        for (running, captured) in over {
+            self.end_capture(running, captured);
         }
+        self.release_unwanted();
+        self.hand_out_sites(now);
     }
 
     fn is_wanted(&self, id: u64, now: Instant) -> bool {
@@ -229,9 +293,9 @@ impl Worker {
         if self.load_again_at.is_some_and(|at| Instant::now() < at) {
             return false;
         }
-        match Probes::load() {
+        match Probes::load(self.returns) {
             Ok(probes) => {
-                let hit_cost = HitCost::measure(&self.exe, &self.host, &probes, N_SLOTS - 1);
+                let hit_cost = HitCost::measure(&self.hearer.exe, &self.host, &probes, N_SLOTS - 1);
                 let mut board = lock(&self.board);
                 board.failure = None;
                 self.loaded = Some((probes, hit_cost));
@@ -263,6 +327,7 @@ impl Worker {
         let readings = self
             .subjects
             .iter()
+            .filter(|subject| self.measured.contains(&subject.process()))
             .filter_map(|subject| subject.reading(&tools, now).ok())
             .collect();
         let failures = self

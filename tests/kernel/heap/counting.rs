@@ -4,9 +4,9 @@ use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
-use memleakd::collect::{Capture, Prober};
+use memleakd::collect::Capture;
 
-use super::{Answer, PROBER, Program, ROOT, build, capture, captured};
+use super::{Answer, PROBER, Program, ROOT, build, capture, captured, start};
 use crate::stage::eventually;
 
 fn calls() -> Program {
@@ -106,7 +106,7 @@ fn what_was_allocated_before_is_freed_and_resized_by_its_own_size() {
 #[ignore = "needs root and BTF"]
 fn probes_at_the_beginning_of_functions_count_the_same() {
     // Whoever does not answer leaves placements unproven.
-    let distrustful = Prober::start("/bin/false".into()).expect("a thread");
+    let distrustful = start("/bin/false");
     let mut program = calls();
     let id = distrustful.capture(program.process(), Duration::from_secs(3), ROOT);
     let id = id.expect("room for a capture");
