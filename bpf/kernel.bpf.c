@@ -46,6 +46,8 @@
 
 #define MAX_OBJECTS (128 << 10)
 #define MAX_OWNERS (8 << 10)
+#define MAX_STACKS (8 << 10)
+#define MAX_WANTED 8
 
 #define E2BIG 7
 #define EEXIST 17
@@ -79,6 +81,33 @@ struct {
 	__type(key, struct kernel_owner_key);
 	__type(value, struct kernel_owner);
 } owners SEC(".maps");
+
+/*
+ * Stacks by number, each once. A number is a stack's hash: one whose place is
+ * taken by another is not kept, as that may still be an object's. User space
+ * removes those that are no object's.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_STACK_TRACE);
+	__uint(max_entries, MAX_STACKS);
+	__uint(key_size, sizeof(__u32));
+	__uint(value_size, KERNEL_FRAMES * sizeof(__u64));
+} stacks SEC(".maps");
+
+/* Whose stacks are kept, which costs several times as much as all else of an allocation. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, MAX_WANTED);
+	__type(key, struct kernel_owner_key);
+	__type(value, __u8);
+} wanted SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct kernel_names);
+} names SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -253,6 +282,9 @@ static __noinline int allocated(void *ctx, __u64 address, __u64 call_site, __u64
 	object.call_site = call_site;
 	object.bytes = bytes;
 	object.shift = shift;
+	object.stack = -1;
+	if (control.n_wanted && bpf_map_lookup_elem(&wanted, &object.owner))
+		object.stack = bpf_get_stackid(ctx, &stacks, 0);
 	__sync_fetch_and_add(&owner->objects, 1);
 	error = bpf_map_update_elem(&objects, &address, &object, BPF_NOEXIST);
 	if (error == -EEXIST) {
@@ -458,6 +490,32 @@ int process_exit(tracepoint_args *ctx)
 		return 0;
 	owner->ended = 1;
 	forget_if_empty(&key, owner);
+	return 0;
+}
+
+/*
+ * Names what is at addresses, run by user space: kallsyms shows them to
+ * CAP_SYSLOG only, which is not needed here. Return addresses, so %pB.
+ */
+SEC("raw_tp")
+int name_addresses(void *ctx __attribute__((unused)))
+{
+	static const char format[] = "%pB";
+	struct kernel_names *asked;
+	__u64 address;
+	__u32 zero = 0;
+
+	if (!bpf_core_enum_value_exists(enum bpf_func_id___later, BPF_FUNC_snprintf___later))
+		return 0;
+	asked = bpf_map_lookup_elem(&names, &zero);
+	if (!asked)
+		return 0;
+	for (int i = 0; i < KERNEL_NAMES; i++) {
+		address = asked->addresses[i];
+		if (address)
+			bpf_snprintf((char *)asked->names[i], KERNEL_NAME_BYTES, format, &address,
+				     sizeof(address));
+	}
 	return 0;
 }
 

@@ -5,6 +5,13 @@
 /* Sampling rates are powers of two: one address in 1 << shift. */
 #define KERNEL_MAX_SHIFT 12
 
+/* Frames of a stack. Some of them are those of tracing, before the allocation. */
+#define KERNEL_FRAMES 48
+
+/* Names that are asked for at once, and their length: KSYM_SYMBOL_LEN is more, but rare. */
+#define KERNEL_NAMES 32
+#define KERNEL_NAME_BYTES 128
+
 /* A process, as maps are keyed by it. */
 struct kernel_owner_key {
 	__u64 start_time_ns; /* since boot, suspended time included */
@@ -30,7 +37,13 @@ struct kernel_object {
 	__u64 call_site;
 	__u64 bytes;
 	__u32 shift; /* the sampling when it was allocated */
-	__u32 reserved;
+	__s32 stack; /* its number in the table of stacks, negative: not kept */
+};
+
+/* Addresses, and how the kernel names them: "name+0x1c/0x220 [module]". */
+struct kernel_names {
+	__u64 addresses[KERNEL_NAMES];
+	__u64 names[KERNEL_NAMES][KERNEL_NAME_BYTES / 8]; /* text, which ends with a zero */
 };
 
 /* Counted on each CPU. */
@@ -49,6 +62,8 @@ struct kernel_control {
 	__u32 free_shift; /* the lowest that any object in the table has */
 	__u32 reader_pid_level; /* of the reader's pid namespace, see pid.h */
 	__u32 n_cpus; /* that there may be */
+	__u32 n_wanted; /* processes of whose allocations the stacks are kept */
+	__u32 reserved;
 	__u64 lists_start; /* of the function in which the allocator makes lists for itself */
 	__u64 lists_end; /* 0: not known */
 };

@@ -35,7 +35,7 @@ pub use heap::{
     Prober, answer_calls,
 };
 pub use host::Host;
-pub use kernel::{KernelLoss, KernelMemory, KernelSite};
+pub use kernel::{KernelLoss, KernelMemory};
 pub use limit::{Headroom, LimitKind};
 pub use live::{KernelReading, Live};
 pub use oom::OomKills;

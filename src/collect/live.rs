@@ -10,6 +10,7 @@ use anyhow::Result;
 
 use super::{Collector, Facts, Headroom, HeapReading, Host, OomKills, Prober, Scan};
 use crate::sample::{ProcessId, Sample, Source};
+use crate::site::Sites;
 use heap::MeasuredHeap;
 use kernel::KernelWatch;
 
@@ -53,6 +54,19 @@ impl Live {
     /// What is known of the kernel memory of each process, if that is measured.
     pub fn kernel_readings(&self) -> Vec<KernelReading> {
         self.kernel.readings()
+    }
+
+    /// Keeps the kernel's stacks of what these processes have it allocate from now on, of eight of
+    /// them at the most, and of no others. To be called each round, as long as there are any: it
+    /// does nothing while kernel memory is not measured, which forgets it as well.
+    pub fn measure_kernel_stacks(&mut self, processes: &[ProcessId]) -> Result<()> {
+        self.kernel.keep_stacks(processes)
+    }
+
+    /// Where in the kernel a process's memory was allocated that has not been freed. An error if
+    /// kernel memory is not measured.
+    pub fn kernel_sites(&mut self, process: ProcessId) -> Result<Sites> {
+        self.kernel.sites(process)
     }
 
     /// Memory that the kernel uses for itself, by its own account.

@@ -3,6 +3,9 @@ use std::time::Duration;
 
 use crate::stage::{Daemon, Running, SOON, program, run_by};
 
+/// Those of the unit.
+const FIVE: &str = "+bpf,+perfmon,+sys_ptrace,+dac_read_search,+checkpoint_restore";
+
 /// Runs the daemon with some capabilities and returns how it ended and what it said.
 fn end_with(capabilities: &str) -> (Option<i32>, String) {
     let directory = tempfile::TempDir::new().expect("a directory");
@@ -41,12 +44,34 @@ fn without_capabilities_it_says_in_one_sentence_what_is_missing() {
 #[ignore = "needs root and BTF"]
 fn with_five_capabilities_it_finds_a_leak() {
     let leak = Running::start(&mut Command::new(program("leak")));
-    let five = "+bpf,+perfmon,+sys_ptrace,+dac_read_search,+checkpoint_restore";
-    let bound = format!("--bounding-set=-all,{five}");
+    let bound = format!("--bounding-set=-all,{FIVE}");
     let runner = ["setpriv", &bound, "--inh-caps=-all", "--"];
     let daemon = Daemon::start("", |command| run_by(command, &runner));
     let alert = daemon.alert("raised", leak.pid(), SOON);
     assert_eq!(alert["loss"], serde_json::json!([]));
+}
+
+#[test]
+#[ignore = "needs root and BTF"]
+fn with_five_capabilities_stacks_of_faults_and_of_the_kernel_are_seen() {
+    for test in [
+        "faults::the_stack_comes_with_it",
+        "kernel_memory::the_stack_of_a_leak_has_its_system_call",
+    ] {
+        let itself = std::env::current_exe().expect("this program");
+        let output = Command::new("setpriv")
+            .args([
+                &format!("--bounding-set=-all,{FIVE}"),
+                "--inh-caps=-all",
+                "--",
+            ])
+            .arg(itself)
+            .args(["--ignored", "--exact", test])
+            .output()
+            .expect("setpriv runs");
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(said.contains("1 passed"), "{said}");
+    }
 }
 
 #[test]

@@ -9,10 +9,14 @@ use anyhow::{Result, bail};
 use crate::collect::{Host, KernelMemory};
 use crate::net::Net;
 use crate::sample::{ProcessId, Sample};
+use crate::site::Sites;
 
 /// How much of the host's figure is remembered: one a minute, as long as a rule can look back.
 const REMEMBERED: usize = 36 * 60;
 const EVERY: Duration = Duration::from_secs(60);
+
+/// Sites of a process that are told.
+const MAX_SITES: usize = 64;
 
 /// What could not be started is tried again after this time.
 const RETRY: Duration = Duration::from_secs(600);
@@ -91,6 +95,24 @@ impl KernelWatch {
         memory.start()?;
         self.since = Some(Instant::now());
         Ok(())
+    }
+
+    /// Keeps the stacks of what these processes allocate, if kernel memory is measured.
+    pub fn keep_stacks(&mut self, processes: &[ProcessId]) -> Result<()> {
+        match (&mut self.memory, self.since) {
+            (Some(memory), Some(_)) => memory.keep_stacks(processes),
+            _ => Ok(()),
+        }
+    }
+
+    /// Where a process's kernel memory was allocated.
+    pub fn sites(&mut self, process: ProcessId) -> Result<Sites> {
+        let (Some(memory), Some(_)) = (&mut self.memory, self.since) else {
+            bail!("kernel memory is not measured");
+        };
+        let mut sites = memory.sites(process, MAX_SITES)?;
+        sites.loss.extend(self.loss());
+        Ok(sites)
     }
 
     /// Begins a round of scans.
