@@ -10,6 +10,7 @@ mod client;
 mod dictionary;
 mod explained;
 mod question;
+mod reports;
 mod service;
 mod snapshot;
 

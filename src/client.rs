@@ -3,12 +3,14 @@
 mod capture;
 mod explain;
 mod measured;
+mod report;
 mod signed;
 mod table;
 mod top;
 
 pub use capture::{capture, capture_time};
 pub use explain::{Marks, explain, gates};
+pub use report::{Format, report};
 pub use top::{Listed, Renewal, top};
 
 use std::fmt;

@@ -32,6 +32,8 @@ pub mod watch;
 
 pub mod alert;
 
+pub mod report;
+
 pub mod sink;
 
 pub mod bus;

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
 use memleakd::bus::Client;
-use memleakd::client::{self, Listed, Marks, Renewal, capture_time, columns};
+use memleakd::client::{self, Format, Listed, Marks, Renewal, capture_time, columns};
 use memleakd::daemon::{self, Options};
 use memleakd::program;
 use memleakd::quantity::Span;
@@ -78,6 +78,24 @@ enum Command {
         time: Span,
         #[command(flatten)]
         form: Form,
+    },
+    /// Where the memory of an alert was allocated: every place, with its stack.
+    ///
+    /// Users other than root may ask for reports of their own processes. A report that was saved with
+    /// --format json is read without memleakd, also on another machine.
+    Report {
+        /// The alert's id, as "memleakctl alerts" has it, or a saved report.
+        #[arg(value_name = "ID|FILE")]
+        of: String,
+        /// How it is given.
+        #[arg(long, value_enum, value_name = "FORMAT", default_value = "text")]
+        format: Format,
+        /// Write it to a file.
+        #[arg(short, long, value_name = "FILE")]
+        output: Option<PathBuf>,
+        /// The same as --format json.
+        #[arg(long, conflicts_with = "format")]
+        json: bool,
     },
     /// Check the configuration, or a file alone, and print what would be in force.
     Check {
@@ -155,6 +173,15 @@ fn run(command: Command, output: &mut impl Write) -> Result<()> {
             } else {
                 client::explain(output, &explained, all, Marks::of_terminal(), columns())
             }
+        }
+        Command::Report {
+            of,
+            format,
+            output: file,
+            json,
+        } => {
+            let format = if json { Format::Json } else { format };
+            client::report(output, &of, format, file.as_deref())
         }
         Command::Check { file, form } => {
             let config = daemon::configuration(&Options {

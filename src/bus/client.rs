@@ -8,6 +8,7 @@ use super::{Explained, Measured, Process, Status};
 use crate::alert::Alert;
 use crate::collect::Capture;
 use crate::quantity::Span;
+use crate::report::Report;
 
 /// How long the daemon may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -25,6 +26,7 @@ trait Memleakd1 {
     async fn start_capture(&self, pid: u32, secs: f64) -> fdo::Result<u64>;
     async fn get_capture(&self, id: u64) -> fdo::Result<Dictionary>;
     async fn explain(&self, pid: u32) -> fdo::Result<Dictionary>;
+    async fn get_report(&self, id: &str) -> fdo::Result<Dictionary>;
     async fn get_status(&self) -> fdo::Result<Dictionary>;
 }
 
@@ -94,6 +96,17 @@ impl Client {
     pub fn explain(&self, pid: u32) -> Result<Explained> {
         self.call(async |daemon| daemon.explain(pid).await)?
             .map_err(|error| explain_of(pid, error))
+            .and_then(read)
+    }
+
+    /// The report of an alert.
+    pub fn report(&self, id: &str) -> Result<Report> {
+        self.call(async |daemon| daemon.get_report(id).await)?
+            .map_err(|error| match error {
+                // Those of alerts that are over are kept as well: no list says which.
+                fdo::Error::UnknownObject(message) => anyhow!(message),
+                error => explain(error),
+            })
             .and_then(read)
     }
 

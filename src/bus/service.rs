@@ -7,7 +7,7 @@ use zbus::{Connection, connection, fdo, interface};
 
 use super::audience::Audience;
 use super::dictionary::{Dictionary, to_dictionary};
-use super::{NAME, PATH, Shared, capture};
+use super::{NAME, PATH, Shared, capture, reports};
 use crate::alert::{Alert, Change};
 use crate::collect::Host;
 use crate::sample::Source;
@@ -245,6 +245,20 @@ impl Memleakd1 {
         let audience = Self::audience(connection, &header).await?;
         let process = capture::subject(&Host::new("/"), audience, pid)?;
         Ok(to_dictionary(&self.shared.asker.ask(process).await?)?)
+    }
+
+    /// What captures of stacks have shown of an alert, open or not, by its id: where the memory was
+    /// allocated that stays.
+    #[zbus(out_args("report"))]
+    async fn get_report(
+        &self,
+        id: &str,
+        #[zbus(connection)] connection: &Connection,
+        #[zbus(header)] header: Header<'_>,
+    ) -> fdo::Result<Dictionary> {
+        let audience = Self::audience(connection, &header).await?;
+        let report = reports::find(self.shared.reports.as_ref(), audience, id)?;
+        Ok(to_dictionary(&report)?)
     }
 
     /// Figures of the daemon.

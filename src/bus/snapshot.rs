@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::question::{Asker, Question};
 use crate::alert::Alert;
 use crate::collect::{Facts, HeapReading, KernelReading, Prober};
+use crate::report::Store;
 use crate::sample::{Sample, Source};
 use crate::watch::Grower;
 
@@ -205,6 +206,8 @@ pub struct Shared {
     kernel_asked: Arc<Mutex<Option<Instant>>>,
     pub(super) prober: Prober,
     pub(super) asker: Asker,
+    /// Reports are read from disk by who answers, as they are too large to be held for everybody.
+    pub(super) reports: Option<Store>,
 }
 
 impl Shared {
@@ -215,7 +218,14 @@ impl Shared {
             kernel_asked: Arc::default(),
             prober,
             asker: Asker::new(ask),
+            reports: None,
         }
+    }
+
+    /// The same with reports, where there is a place for them.
+    #[must_use]
+    pub fn with_reports(self, reports: Option<Store>) -> Self {
+        Self { reports, ..self }
     }
 
     /// Replaces the snapshot.

@@ -8,6 +8,7 @@ use super::{figure, json, signed};
 use crate::bus::{CAPTURE_SECS, Client};
 use crate::collect::Capture;
 use crate::quantity::{Bytes, Span, count};
+use crate::site::words;
 
 /// How often the daemon is asked whether a capture is over.
 const POLL: Duration = Duration::from_millis(250);
@@ -107,12 +108,20 @@ fn text(capture: &Capture) -> String {
     for unseen in &capture.loss {
         text += &figure("not seen", unseen);
     }
+    if !capture.sites.is_empty() {
+        text.push('\n');
+    }
+    for line in words::lines(&capture.sites, words::IN_CAPTURE) {
+        text += &line;
+        text.push('\n');
+    }
     text
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::site::Site;
 
     #[test]
     fn a_time_is_read_or_refused_in_one_sentence() {
@@ -136,8 +145,25 @@ mod tests {
     }
 
     #[test]
-    fn what_shrinks_and_what_was_lost_is_said() {
+    fn sites_come_last() {
+        let site = Site {
+            bytes: 1 << 20,
+            count: 3,
+            ..Site::default()
+        };
         let capture = Capture {
+            sites: vec![site],
+            ..shrinking()
+        };
+        let text = text(&capture);
+        assert!(
+            text.ends_with("\n\n1 MiB in 3 blocks, allocated by\n"),
+            "{text}"
+        );
+    }
+
+    fn shrinking() -> Capture {
+        Capture {
             pid: 7,
             secs: 2.0,
             method: "glibc, by chunk headers".to_owned(),
@@ -149,9 +175,13 @@ mod tests {
             cost_secs: 0.003,
             sites: Vec::new(),
             loss: vec!["what came after 2 s, as the process ended".to_owned()],
-        };
+        }
+    }
+
+    #[test]
+    fn what_shrinks_and_what_was_lost_is_said() {
         assert_eq!(
-            text(&capture),
+            text(&shrinking()),
             "process 7, measured for 2 s\n\
              allocated    1 MiB\n\
              freed        3 MiB\n\

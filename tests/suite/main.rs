@@ -3,4 +3,5 @@
 mod config;
 mod mail;
 mod replay;
+mod report;
 mod stacks;
