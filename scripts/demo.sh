@@ -1,6 +1,7 @@
 #!/bin/sh
 # Starts memleakd on this machine with a quick profile, a leaking and a steady program beside it,
-# and ends with the alert. Exit status 0 only if the leak, and not the steady one, was found.
+# and ends with the alert that names the function. Exit status 0 only if the leak, and not the
+# steady one, was found, and that function is the one.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -24,7 +25,7 @@ trap end EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 
-cc -O2 -o "$work/leak" tests/programs/leak.c
+cc -O2 -g -o "$work/leak" tests/programs/leak.c
 cc -O2 -o "$work/steady" tests/programs/steady.c
 
 echo "demo: starting memleakd (config/quick.toml), a program that leaks 1 KiB a millisecond, and a steady one"
@@ -43,13 +44,19 @@ raised() {
 	grep '"change":"raised"' "$work/alerts.json" | grep "\"pid\":$1," | sed 's/.*"id":"\([^"]*\)".*/\1/'
 }
 
-# An alert as standard error has it: a line that begins with its severity, and indented lines.
+# The last text on standard error that is of an alert and names a function: a line that begins with
+# its severity, and indented lines.
 readable() {
-	awk -v last="  alert       $1" '/^[^ ]/ { text = "" } { text = text $0 "\n" } $0 == last { printf "%s", text; exit }' \
-		"$work/errors"
+	awk -v alert="  alert       $1" -v function_name="$2" '
+		function end() { if (is_it && index(text, function_name)) last = text }
+		/^[^ ]/ { end(); text = ""; is_it = 0 }
+		{ text = text $0 "\n" }
+		$0 == alert { is_it = 1 }
+		END { end(); printf "%s", last }' "$work/errors"
 }
 
 seconds=0
+found=
 alert=
 until [ -n "$alert" ]; do
 	if ! kill -0 "$daemon" 2>/dev/null || [ "$seconds" -ge 60 ]; then
@@ -60,11 +67,15 @@ until [ -n "$alert" ]; do
 	sleep 1
 	seconds=$((seconds + 1))
 	id=$(raised "$leak")
-	[ -z "$id" ] || alert=$(readable "$id")
+	if [ -n "$id" ] && [ -z "$found" ]; then
+		found=$seconds
+		echo "demo: memleakd raised an alert after $found seconds, and looks where the memory is allocated"
+	fi
+	[ -z "$id" ] || alert=$(readable "$id" leak_record)
 done
 printf 'demo: after %s seconds:\n\n%s\n\n' "$seconds" "$alert"
 if [ -n "$(raised "$steady")" ]; then
 	echo "demo: the steady program (pid $steady) got an alert, which is wrong" >&2
 	exit 1
 fi
-echo "demo: memleakd found the leak (pid $leak) and left the steady program (pid $steady) alone"
+echo "demo: memleakd found the leak (pid $leak) in leak_record() and left the steady program (pid $steady) alone"

@@ -115,6 +115,9 @@ pub struct Alert {
     pub next_reminder: Option<Timestamp>,
     /// Where the leaked memory was allocated.
     pub sites: Vec<Site>,
+    /// Why that is not known, if it was to be and is not.
+    #[serde(default)]
+    pub sites_missing: Option<String>,
     /// What each gate found and asked when it was last found leaking: why it is taken for a leak.
     #[serde(default)]
     pub gates: Vec<Check>,

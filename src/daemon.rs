@@ -10,6 +10,7 @@ mod complaint;
 mod measure;
 mod memory;
 mod outlets;
+mod pinpoint;
 mod pulse;
 mod report;
 mod state;
@@ -29,6 +30,7 @@ use tracing::{error, info, warn};
 use crate::bus::{Question, Shared};
 use crate::collect::{Live, Prober};
 use crate::config::{Config, Fault, Search, load_file};
+use crate::report::Store as Reports;
 use crate::sample::{Moment, ProcessId, Source};
 use crate::sink::{Delivery, Form, Report};
 use crate::watch::{Leak, Watch};
@@ -36,6 +38,7 @@ use complaint::Complaints;
 use measure::KernelSuspicion;
 use memory::Memory;
 use outlets::Outlets;
+use pinpoint::Pinpointing;
 use pulse::pulse;
 use report::summary;
 use state::{State, Store};
@@ -117,6 +120,7 @@ struct Daemon {
     watches: Vec<Watch>,
     state: State,
     memory: Memory,
+    pinpointing: Pinpointing,
     store: Store,
     saved: Instant,
     /// Deliveries that would be repeated if the daemon were killed now.
@@ -131,7 +135,7 @@ struct Daemon {
 impl Daemon {
     fn start(options: Options, config: Config, sender: Sender<Event>) -> Result<Self> {
         let exe = env::current_exe().context("finding this program")?;
-        let prober = Prober::start(exe)?;
+        let prober = Prober::start_with(exe.clone(), config.heap.returns, Prober::resolver())?;
         let mut collector = Live::load(prober.clone())?;
         if let Err(error) = collector.watch_oom_kills() {
             warn!(
@@ -141,10 +145,19 @@ impl Daemon {
         let store = Store::open()?;
         let (state, same_boot) = store.load();
         let questions = sender.clone();
+        let reports = store.directory().and_then(|directory| {
+            let opened = Reports::open(directory);
+            opened
+                .inspect_err(|error| {
+                    warn!("where leaked memory was allocated is told in alerts only: {error:#}");
+                })
+                .ok()
+        });
         // The loop that no longer listens has ended, and nobody gets an answer.
         let shared = Shared::new(prober.clone(), move |question| {
             drop(questions.send(Event::Question(question)));
-        });
+        })
+        .with_reports(reports.clone());
         let mut outlets = Outlets::new(shared.clone(), sender);
         outlets.configure(&config, &options, store.directory());
         let mut daemon = Self {
@@ -159,6 +172,7 @@ impl Daemon {
             collector,
             state,
             memory: Memory::load(&store),
+            pinpointing: Pinpointing::new(exe, reports),
             store,
             saved: Instant::now(),
             is_delivered_unsaved: false,
@@ -188,7 +202,7 @@ impl Daemon {
             Err(error) => (Vec::new(), Err(error)),
         };
         let n_open = self.state.book.n_open();
-        let changes = self.state.book.round(
+        let mut changes = self.state.book.round(
             &now,
             &self.config.alert,
             clock::host(),
@@ -196,6 +210,7 @@ impl Daemon {
             |alert, process| pulse(&self.watches, &self.collector, alert, process),
         );
         self.measure(&now);
+        changes.extend(self.pinpoint(&now));
         let is_news = !changes.is_empty() || n_open != self.state.book.n_open();
         for alert in changes {
             self.state.outbox.put(alert, &self.outlets.names());

@@ -1,5 +1,9 @@
 //! Who is measured: the few processes that are worth probes, out of all that there are. Pure.
 
+mod pinpoint;
+
+pub use pinpoint::{Progress, is_due};
+
 use crate::config::Watch;
 use crate::sample::ProcessId;
 

@@ -1,20 +1,19 @@
+mod open;
+
 use std::collections::BTreeMap;
 
-use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::budget::Budget;
-use super::member::{Member, Vital};
-use super::{Alert, Cause, Change, Reason, State, message};
+use super::{Alert, Change, State};
 use crate::config::{self, Severity};
-use crate::detect::Forecast;
 use crate::sample::{Moment, ProcessId, Source};
+use crate::site::Site;
 use crate::watch::{End, Leak, Pulse};
+use open::Open;
 
 /// Open alerts are bounded by this; further ones are counted as dropped.
 const MAX_OPEN: usize = 1000;
-/// Processes of one alert are bounded by this.
-const MAX_MEMBERS: usize = 200;
 
 /// The open alerts: decides what is said about leaks, and when.
 ///
@@ -27,24 +26,6 @@ pub struct Book {
     budget: Budget,
     /// Alerts that ended while they were held back, and findings for which there was no room.
     n_dropped: u64,
-}
-
-/// One open alert.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct Open {
-    /// As it was last said, with newer figures.
-    alert: Alert,
-    members: Vec<Member>,
-    /// Whether it has been said; one over the budget waits.
-    said: bool,
-    /// How it stood when something was last said.
-    #[serde(default)]
-    said_state: State,
-    /// Whether the kernel has killed one of its processes for lack of memory.
-    #[serde(default)]
-    was_oom_killed: bool,
-    n_reminders: u32,
-    remind_at: Timestamp,
 }
 
 impl Book {
@@ -101,6 +82,27 @@ impl Book {
         alerts
     }
 
+    /// The alerts that have been said and still fire, each with the process that it speaks of.
+    pub fn firing(&self) -> impl Iterator<Item = (&Alert, ProcessId)> {
+        let open = self.open.values();
+        let firing = open.filter(|open| open.said && open.alert.state == State::Firing);
+        firing.filter_map(|open| Some((&open.alert, open.shown()?)))
+    }
+
+    /// Takes in where the memory of an alert's process was allocated, or why that is not known.
+    /// Returns the change, if there is one to be said. By now the alert may speak of another
+    /// process, which this is not told of.
+    pub fn locate(
+        &mut self,
+        now: &Moment,
+        id: &str,
+        process: ProcessId,
+        sites: Result<Vec<Site>, String>,
+    ) -> Option<Alert> {
+        let open = self.open.get_mut(id)?;
+        (open.said && open.locate(process, sites)).then(|| open.say(Change::Updated, now, None))
+    }
+
     /// The processes of open alerts, the most severe alert's first.
     pub fn processes(&self) -> Vec<ProcessId> {
         let mut open: Vec<_> = self.open.values().collect();
@@ -119,6 +121,11 @@ impl Book {
     /// Whether an alert of a source is open.
     pub fn has(&self, source: Source) -> bool {
         self.open.values().any(|open| open.alert.source == source)
+    }
+
+    /// Whether an alert is open.
+    pub fn is_open(&self, id: &str) -> bool {
+        self.open.contains_key(id)
     }
 
     /// How many alerts are open.
@@ -188,210 +195,6 @@ impl Book {
     }
 }
 
-impl Open {
-    fn new(id: String, now: &Moment, host: &str, leak: &Leak) -> Self {
-        let mut alert = Alert {
-            change: Change::Raised,
-            state: State::Firing,
-            id,
-            time: now.time,
-            time_secs: None,
-            host: host.to_owned(),
-            rule: leak.rule.clone(),
-            severity: leak.severity,
-            reason: None,
-            pid: 0,
-            start_time: 0,
-            comm: String::new(),
-            exe: None,
-            unit: None,
-            user_unit: None,
-            uid: 0,
-            container: None,
-            processes: 1,
-            peers: 0,
-            peers_growing: 0,
-            source: leak.source,
-            cause: Cause::Unknown,
-            bytes: 0,
-            heap_bytes_per_sec: None,
-            heap_method: None,
-            growth_bytes: 0,
-            growth_bytes_per_sec: 0.0,
-            growth_bytes_per_sec_low: 0.0,
-            since: now.time,
-            unseen_since: None,
-            limit_bytes: None,
-            limit_kind: None,
-            exhausts_in_secs: None,
-            exhausts_in_secs_low: None,
-            exhausts_in_secs_high: None,
-            next_reminder: None,
-            sites: Vec::new(),
-            gates: Vec::new(),
-            loss: Vec::new(),
-            message: String::new(),
-        };
-        let member = Member::new(now, leak);
-        show(&mut alert, leak, &member);
-        Self {
-            alert,
-            members: vec![member],
-            said: false,
-            said_state: State::Firing,
-            was_oom_killed: false,
-            n_reminders: 0,
-            remind_at: now.time,
-        }
-    }
-
-    /// Whether the alert speaks of this process.
-    fn shows(&self, process: ProcessId) -> bool {
-        self.alert.pid == process.pid && self.alert.start_time == process.start_time_ticks()
-    }
-
-    /// Takes newer figures, or another process, in. Returns what is worth saying of it: that the
-    /// alert has become more severe, or that its cause is known now.
-    fn join(&mut self, now: &Moment, leak: Leak) -> Option<Change> {
-        let was_unknown = self.alert.cause == Cause::Unknown;
-        let process = leak.sample.process;
-        let index = self
-            .members
-            .iter()
-            .position(|member| member.process == process);
-        match index {
-            Some(index) => self.members[index].refresh(now, &leak),
-            None if self.members.len() < MAX_MEMBERS => self.members.push(Member::new(now, &leak)),
-            None => {}
-        }
-        let mut others = self
-            .members
-            .iter()
-            .filter(|member| member.process != process);
-        let is_fastest =
-            others.all(|other| other.bytes_per_sec_low < leak.growth.bytes_per_sec.low);
-        let is_shown =
-            self.shows(process) || !self.members.iter().any(|member| self.shows(member.process));
-        if let Some(member) = self.members.iter().find(|member| member.process == process)
-            && (is_shown || is_fastest)
-        {
-            show(&mut self.alert, &leak, member);
-        }
-        self.alert.processes = self.members.len();
-        self.alert.state = State::Firing;
-        let escalates = leak.severity > self.alert.severity;
-        self.alert.severity = self.alert.severity.max(leak.severity);
-        match escalates {
-            true => Some(Change::Escalated),
-            false if was_unknown && self.alert.cause != Cause::Unknown => Some(Change::Updated),
-            false => None,
-        }
-    }
-
-    /// Drops the processes that no longer leak. If none is left: why.
-    fn follow<'a>(
-        &mut self,
-        now: &Moment,
-        settings: &config::Alert,
-        pulse: impl Fn(&Alert, ProcessId) -> Result<Pulse<'a>, End>,
-    ) -> Option<Reason> {
-        let mut reason = Reason::Exited;
-        let (pid, start_time) = (self.alert.pid, self.alert.start_time);
-        self.members.retain_mut(|member| {
-            let process = member.process;
-            let pulse = pulse(&self.alert, process);
-            let vital = member.follow(now, settings.keep_firing, &self.alert.rule, pulse);
-            if (process.pid, process.start_time_ticks()) == (pid, start_time)
-                && let Some(sizes) = pulse.ok().and_then(|pulse| pulse.sizes)
-            {
-                self.alert.bytes = sizes.bytes;
-                self.alert.growth_bytes = sizes.bytes.saturating_sub(member.base_bytes);
-            }
-            match vital {
-                Vital::Leaking => true,
-                Vital::Over(why) => {
-                    self.was_oom_killed |= why == Reason::OomKilled;
-                    reason = why;
-                    false
-                }
-            }
-        });
-        self.alert.processes = self.members.len().max(1);
-        self.grow_stale(now, settings);
-        // Whoever is killed often takes the rest of its unit along.
-        if reason == Reason::Exited && self.was_oom_killed {
-            reason = Reason::OomKilled;
-        }
-        self.members.is_empty().then_some(reason)
-    }
-
-    /// An alert is stale while nothing has been seen of any of its processes for long.
-    fn grow_stale(&mut self, now: &Moment, settings: &config::Alert) {
-        let unseen_secs = self.members.iter().map(|member| member.unseen_secs);
-        let Some(unseen_secs) = unseen_secs.reduce(f64::min) else {
-            return;
-        };
-        if unseen_secs == 0.0 {
-            self.alert.state = State::Firing;
-            if self.said_state == State::Firing {
-                self.alert.unseen_since = None;
-            }
-        } else if unseen_secs >= settings.keep_firing.secs() {
-            let before = SignedDuration::from_secs_f64(unseen_secs);
-            let since = now.time.saturating_sub(before).unwrap_or(now.time);
-            if self.alert.state != State::Stale {
-                self.alert.unseen_since = Some(since);
-            }
-            self.alert.state = State::Stale;
-        }
-    }
-
-    /// What is to be said of it now, if anything is. What has become stale unsaid waits until it is
-    /// seen again.
-    fn due(&self, now: &Moment) -> Option<Change> {
-        match self.said {
-            false => (self.alert.state == State::Firing).then_some(Change::Raised),
-            true if self.alert.state != self.said_state => Some(Change::Updated),
-            true => (now.time >= self.remind_at).then_some(Change::Reminded),
-        }
-    }
-
-    /// Sets when to remind: after `repeat`, then after twice as long each time.
-    fn schedule(&mut self, change: Change, now: &Moment, settings: &config::Alert) {
-        match change {
-            Change::Reminded => self.n_reminders += 1,
-            _ => self.n_reminders = 0,
-        }
-        self.said = true;
-        self.remind_at = self.next_reminder(now, settings);
-    }
-
-    /// When a reminder is due if something was said now. A clock that is set back later must not
-    /// put it off, which is why it is looked at in each round.
-    fn next_reminder(&self, now: &Moment, settings: &config::Alert) -> Timestamp {
-        let secs = settings.repeat.secs() * f64::from(1u32 << self.n_reminders.min(10));
-        let after = SignedDuration::from_secs_f64(secs);
-        now.time.saturating_add(after).unwrap_or(Timestamp::MAX)
-    }
-
-    fn say(&mut self, change: Change, now: &Moment, reason: Option<Reason>) -> Alert {
-        self.alert.change = change;
-        if change == Change::Cleared {
-            self.alert.state = State::Cleared;
-        }
-        self.alert.time = now.time;
-        self.alert.reason = reason;
-        self.alert.next_reminder = (change != Change::Cleared).then_some(self.remind_at);
-        self.alert.message = message::sentence(&self.alert);
-        let said = self.alert.clone();
-        self.said_state = said.state;
-        if said.state == State::Firing {
-            self.alert.unseen_since = None;
-        }
-        said
-    }
-}
-
 /// Twelve hexadecimal digits that are the same whenever the same thing leaks under the same rule.
 ///
 /// FNV-1a, 64 bits: short, and stable over versions of memleakd and of its dependencies.
@@ -401,50 +204,6 @@ fn identity(leak: &Leak) -> String {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     });
     format!("{:012x}", hash >> 16)
-}
-
-/// Makes an alert speak of a leaking process.
-fn show(alert: &mut Alert, leak: &Leak, member: &Member) {
-    let facts = &leak.facts;
-    let (pid, start_time) = (
-        leak.sample.process.pid,
-        leak.sample.process.start_time_ticks(),
-    );
-    if (alert.pid, alert.start_time) != (pid, start_time) {
-        // What was known was of another process.
-        alert.cause = Cause::Unknown;
-        alert.heap_bytes_per_sec = None;
-        alert.heap_method = None;
-    }
-    alert.pid = pid;
-    alert.start_time = start_time;
-    alert.comm = leak.sample.comm.to_string();
-    alert.exe.clone_from(&facts.exe);
-    alert.unit.clone_from(&facts.unit);
-    alert.user_unit.clone_from(&facts.user_unit);
-    alert.container.clone_from(&facts.container);
-    alert.uid = leak.sample.uid;
-    if leak.cause != Cause::Unknown {
-        alert.cause = leak.cause;
-    }
-    if let Some(heap) = &leak.heap {
-        alert.heap_bytes_per_sec = Some(heap.growth_bytes_per_sec.round());
-        alert.heap_method = Some(heap.method.clone());
-    }
-    (alert.peers, alert.peers_growing) = (leak.peers.n, leak.peers.n_growing);
-    alert.bytes = leak.sample.bytes;
-    alert.growth_bytes = leak.sample.bytes.saturating_sub(member.base_bytes);
-    alert.growth_bytes_per_sec = leak.growth.bytes_per_sec.median.round();
-    alert.growth_bytes_per_sec_low = leak.growth.bytes_per_sec.low.round();
-    alert.since = member.since;
-    alert.limit_bytes = leak.headroom.as_ref().map(|headroom| headroom.limit_bytes);
-    alert.limit_kind = leak.headroom.as_ref().map(|headroom| headroom.kind);
-    let secs = |of: fn(Forecast) -> Option<f64>| leak.forecast.and_then(of).map(|secs| secs as u64);
-    alert.exhausts_in_secs = secs(|forecast| forecast.likely_secs);
-    alert.exhausts_in_secs_low = secs(|forecast| forecast.soonest_secs);
-    alert.exhausts_in_secs_high = secs(|forecast| forecast.latest_secs);
-    alert.gates.clone_from(&leak.checks);
-    alert.loss.clone_from(&leak.loss);
 }
 
 #[cfg(test)]

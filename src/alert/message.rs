@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use crate::collect::LimitKind;
 use crate::quantity::{Bytes, Rate, Span};
 use crate::sample::Source;
+use crate::site::words::{self, whereabouts};
 
 /// Times that differ by less than such a part of them are as good as the same.
 const ROUNDING: u64 = 20;
@@ -34,7 +35,8 @@ pub fn sentence(alert: &Alert) -> String {
         Source::Heap => "the heap of ",
         Source::Kernel => "the kernel memory of ",
     };
-    let known = [time_left(alert), peers(alert)].into_iter().flatten();
+    let known = [time_left(alert), peers(alert), whereabouts(&alert.sites)];
+    let known = known.into_iter().flatten();
     let known: String = known.map(|known| format!("; {known}")).collect();
     match (alert.change, alert.state, unseen) {
         (_, State::Stale, Some(unseen)) => format!(
@@ -123,6 +125,13 @@ pub fn text(alert: &Alert) -> String {
         if let Some(value) = value {
             writeln!(text, "  {label:<11} {value}").expect("a String takes any text");
         }
+    }
+    for line in words::lines(&alert.sites, words::IN_ALERT) {
+        writeln!(text, "  {line}").expect("a String takes any text");
+    }
+    if !alert.sites.is_empty() {
+        let id = &alert.id;
+        writeln!(text, "  more: memleakctl report {id}").expect("a String takes any text");
     }
     text
 }
@@ -228,6 +237,7 @@ fn time_left(alert: &Alert) -> Option<String> {
 pub(crate) mod tests {
     use super::*;
     use crate::config::Severity;
+    use crate::site::{Frame, Site};
 
     /// An alert with every figure set.
     pub fn alert() -> Alert {
@@ -270,12 +280,46 @@ pub(crate) mod tests {
             exhausts_in_secs_high: None,
             next_reminder: None,
             sites: Vec::new(),
+            sites_missing: None,
             gates: Vec::new(),
             loss: Vec::new(),
             message: String::new(),
         };
         alert.message = sentence(&alert);
         alert
+    }
+
+    fn leaking_site() -> Site {
+        let frame = |function: &str, line| Frame {
+            function: Some(function.to_owned()),
+            file: Some("query.c".to_owned()),
+            line: Some(line),
+            ..Frame::default()
+        };
+        Site {
+            bytes: 12 << 20,
+            count: 340,
+            grows_again: Some(true),
+            frames: vec![frame("xmalloc", 7), frame("parse_row", 120)],
+            ..Site::default()
+        }
+    }
+
+    #[test]
+    fn the_text_ends_in_the_first_sites() {
+        let alert = Alert {
+            sites: vec![leaking_site()],
+            ..alert()
+        };
+        let expected = "
+  alert       0123456789ab
+  12 MiB in 340 blocks, grew again, allocated by
+    xmalloc (query.c:7)
+    parse_row (query.c:120)
+  more: memleakctl report 0123456789ab
+";
+        let text = text(&alert);
+        assert!(text.ends_with(expected), "{text}");
     }
 
     #[test]
@@ -339,6 +383,16 @@ pub(crate) mod tests {
                 },
                 "postgres (pid 812, postgresql.service) leaks memory: 8 MiB/min (at least 7.4 MiB/min), \
                  it holds 1 GiB; both of its workers grow alike",
+            ),
+            (
+                Alert {
+                    change: Change::Updated,
+                    limit_kind: None,
+                    sites: vec![leaking_site()],
+                    ..alert()
+                },
+                "postgres (pid 812, postgresql.service) leaks memory: 8 MiB/min (at least 7.4 MiB/min), \
+                 it holds 1 GiB; most of what stays is allocated in parse_row (query.c:120)",
             ),
             (
                 cleared(Reason::Exited),

@@ -4,19 +4,22 @@
 #include <string.h>
 #include <unistd.h>
 
-static char *last; /* or the compiler sees that nobody needs the memory */
+static char *volatile last; /* or the compiler sees that nobody needs the memory */
 
-static void leak(void)
+/* Not a part of main, so that it has a stack frame to be found by. */
+static __attribute__((noinline)) void leak_record(void)
 {
-	last = malloc(1024);
-	if (last)
-		memset(last, 1, 1024);
+	char *record = malloc(1024);
+
+	if (record)
+		memset(record, 1, 1024);
+	last = record;
 }
 
 int main(void)
 {
 	for (;;) {
-		leak();
+		leak_record();
 		usleep(1000);
 	}
 }

@@ -33,7 +33,7 @@ sustained = "10min"
 "#;
 
 /// What the public contract says of an alert as JSON, and what a replay adds.
-const KEYS: [&str; 40] = [
+const KEYS: [&str; 41] = [
     "change",
     "state",
     "id",
@@ -70,6 +70,7 @@ const KEYS: [&str; 40] = [
     "exhausts_in_secs_low",
     "exhausts_in_secs_high",
     "sites",
+    "sites_missing",
     "gates",
     "loss",
     "message",

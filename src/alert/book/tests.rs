@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 
 use super::*;
+use crate::alert::Cause;
 use crate::collect::{Facts, Headroom, LimitKind};
 use crate::config::Severity;
 use crate::detect::{Before, Growth, Lane, Slope};
@@ -565,4 +566,44 @@ fn a_restart_of_the_daemon_neither_winds_the_clock_back_nor_on() {
         scene.book.resume(&scene.now(), true);
     }
     assert_eq!(scene.round(60.0, vec![]), ["cleared 1 StoppedGrowing"]);
+}
+
+#[test]
+fn where_it_leaks_is_said_of_what_has_been_said() {
+    let mut scene = Scene::new();
+    let sites = || vec![Site::default()];
+    let now = scene.now();
+    let unknown = scene
+        .book
+        .locate(&now, "0123456789ab", process(1), Ok(sites()));
+    assert_eq!(unknown, None);
+    scene.round(5.0, vec![leak(1, "a")]);
+    let firing: Vec<_> = scene.book.firing().map(|(_, shown)| shown).collect();
+    assert_eq!(firing, [process(1)]);
+    let id = scene.book.standing()[0].id.clone();
+    let now = scene.now();
+    let why = "the process confines itself".to_owned();
+    assert_eq!(
+        scene.book.locate(&now, &id, process(1), Err(why.clone())),
+        None
+    );
+    assert_eq!(scene.book.standing()[0].sites_missing, Some(why));
+    let said = scene
+        .book
+        .locate(&now, &id, process(1), Ok(sites()))
+        .expect("a change");
+    assert_eq!(said.change, Change::Updated);
+    assert_eq!((said.sites, said.sites_missing), (sites(), None));
+    // It is said once, and of this process.
+    assert_eq!(scene.book.locate(&now, &id, process(1), Ok(sites())), None);
+    let other = vec![Site {
+        bytes: 7,
+        ..Site::default()
+    }];
+    assert_eq!(scene.book.locate(&now, &id, process(2), Ok(other)), None);
+    // What is found out later does not undo it.
+    let why = "it was too busy".to_owned();
+    assert_eq!(scene.book.locate(&now, &id, process(1), Err(why)), None);
+    assert_eq!(scene.book.standing()[0].sites, sites());
+    assert_eq!(scene.round(5.0, vec![]), [""; 0]);
 }

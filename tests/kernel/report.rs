@@ -1,0 +1,108 @@
+//! The line of code that leaks, from the alert to the report.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::bus::Bus;
+use crate::stage::{Running, SOON, program};
+
+/// How long a capture and its names may take, on a busy machine.
+const CAPTURED: Duration = Duration::from_secs(60);
+const NOBODY: &str = "65534";
+
+fn functions(site: &Value) -> Vec<&str> {
+    let frames = site["frames"].as_array().expect("a list").iter();
+    frames
+        .filter_map(|frame| frame["function"].as_str())
+        .collect()
+}
+
+#[test]
+#[ignore = "needs root and BTF"]
+fn an_alert_names_the_code_and_a_second_look_tells_a_leak_from_a_cache() {
+    let bus = Bus::start();
+    let daemon = bus.daemon_with("");
+    let warm = Running::start(Command::new(program("warm")).arg("25"));
+    let raised = daemon.alert("raised", warm.pid(), SOON);
+    assert_eq!(raised["sites"], serde_json::json!([]));
+    let id = raised["id"].as_str().expect("an id");
+
+    // The cache still fills, and does so faster than the leak grows.
+    let has_sites = |alert: &Value| alert["id"] == id && alert["sites"][0].is_object();
+    let first = daemon.find(CAPTURED, has_sites).expect("sites");
+    assert_eq!(first["change"], "updated");
+    let tops: Vec<_> = (0..2).map(|i| functions(&first["sites"][i])[0]).collect();
+    assert_eq!(tops, ["fill_cache", "leak_record"], "{first}");
+    assert_eq!(first["sites"][0]["grows_again"], Value::Null);
+    assert!(
+        first["message"]
+            .as_str()
+            .expect("text")
+            .contains("fill_cache")
+    );
+
+    // By now it is full.
+    let second = daemon.find(CAPTURED, has_sites).expect("sites");
+    let (site, message) = (&second["sites"][0], &second["message"]);
+    assert_eq!(functions(site)[..2], ["leak_record", "main"], "{second}");
+    assert_eq!(site["grows_again"], true, "{second}");
+    assert!(
+        message.as_str().expect("text").contains("leak_record"),
+        "{message}"
+    );
+    let rate = site["allocated_bytes_per_sec"].as_f64().expect("a number");
+    assert!((250_000.0..1_100_000.0).contains(&rate), "{second}");
+
+    let report = bus.json(None, &["report", id, "--json"]);
+    assert_eq!(report["captures"].as_array().expect("a list").len(), 2);
+    let sites = report["sites"].as_array().expect("a list");
+    let cache = sites.iter().find(|site| functions(site)[0] == "fill_cache");
+    assert_eq!(cache.expect("a site")["grows_again"], false, "{report}");
+    let (code, text, _) = bus.ctl(None, &["report", id]);
+    assert!(code == Some(0) && text.contains("leak_record"), "{text}");
+    let (_, folded, _) = bus.ctl(None, &["report", id, "--format", "folded"]);
+    let leak = folded
+        .lines()
+        .find(|line| line.contains(";main;leak_record "));
+    assert!(leak.is_some(), "{folded}");
+    let (_, drawn, _) = bus.ctl(None, &["report", id, "--format", "svg"]);
+    assert!(
+        drawn.contains("<svg") && drawn.contains("leak_record"),
+        "{drawn}"
+    );
+
+    let (code, _, error) = bus.ctl(Some(NOBODY), &["report", id]);
+    assert_eq!(code, Some(1), "{error}");
+    let path = daemon
+        .directory
+        .path()
+        .join(format!("state/reports/{id}.json"));
+    let mode = |path| fs::metadata(path).expect("a file").permissions().mode() & 0o7777;
+    assert_eq!(mode(path.as_path()) & 0o137, 0, "readable by others");
+    assert_eq!(mode(path.parent().expect("a directory")) & 0o027, 0);
+
+    // What the process did is known when it is gone.
+    drop(warm);
+    daemon.find(SOON, |alert| alert["change"] == "cleared");
+    let after = bus.json(None, &["report", id, "--json"]);
+    assert_eq!(after["sites"], report["sites"]);
+}
+
+#[test]
+#[ignore = "needs root and BTF"]
+fn a_rule_without_stacks_has_none() {
+    let bus = Bus::start();
+    let daemon = bus.daemon_with("rule.default.stacks = false\n");
+    let leak = Running::start(&mut Command::new(program("leak")));
+    let raised = daemon.alert("raised", leak.pid(), SOON);
+    let with_sites = |alert: &Value| alert["sites"][0].is_object();
+    assert_eq!(daemon.find(Duration::from_secs(12), with_sites), None);
+    let id = raised["id"].as_str().expect("an id");
+    let (code, _, error) = bus.ctl(None, &["report", id]);
+    assert_eq!(code, Some(1), "{error}");
+    assert!(error.contains("no report"), "{error}");
+}
