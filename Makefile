@@ -1,6 +1,6 @@
 # Every target sets up what it needs, on Debian and Ubuntu, and says what it installs.
 
-.PHONY: help build demo test lint bench eval setup setup-bench setup-eval setup-test
+.PHONY: help build demo test lint bench prove eval setup setup-bench setup-eval setup-test
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -22,6 +22,10 @@ lint: setup ## Check formatting and lints
 
 bench: setup-bench ## Measure what memleakd costs on this machine, and others, as root
 	cargo bench --bench bench
+
+prove: setup-test ## Count how often the function that leaks is named, in 100 captures, as root
+	MEMLEAKD_PROOF_RUNS=10 cargo test --test kernel -- --ignored --nocapture \
+		sites::the_function_that_leaks_is_named_first
 
 eval: setup-eval ## Measure how well leaks are told from health, beside other rules, as root
 	cargo bench --bench eval

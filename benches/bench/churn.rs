@@ -72,7 +72,12 @@ impl Churn {
 
     /// CPU time of a pair of malloc and free in nanoseconds, over so many pairs.
     pub fn nanos_of_pair(&mut self, n_pairs: u64) -> Result<f64> {
-        let answer = self.ask(&format!("pairs {n_pairs}"))?;
+        self.nanos_of_pair_of(n_pairs, 100)
+    }
+
+    /// The same with blocks of so many bytes.
+    pub fn nanos_of_pair_of(&mut self, n_pairs: u64, bytes: u64) -> Result<f64> {
+        let answer = self.ask(&format!("pairs {n_pairs} {bytes}"))?;
         let nanos = answer
             .strip_prefix("took ")
             .and_then(|n| n.parse::<f64>().ok());

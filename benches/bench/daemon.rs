@@ -65,26 +65,14 @@ impl Daemon {
         cpu_secs_of(self.child.id())
     }
 
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// What it takes of the memory.
     pub fn memory(&mut self) -> Result<Memory> {
         self.must_run()?;
-        let path = self.file("smaps_rollup");
-        let text =
-            fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
-        let bytes = |key: &str| {
-            let value = text
-                .lines()
-                .find_map(|line| line.strip_prefix(key)?.strip_prefix(':'));
-            let kib = value.and_then(|value| value.split_whitespace().next()?.parse::<u64>().ok());
-            kib.map(|kib| kib << 10)
-                .with_context(|| format!("{} has no {key}", path.display()))
-        };
-        Ok(Memory {
-            rss: bytes("Rss")?,
-            pss: bytes("Pss")?,
-            pss_anon: bytes("Pss_Anon")?,
-            pss_file: bytes("Pss_File")?,
-        })
+        Memory::of(self.child.id())
     }
 
     fn must_run(&mut self) -> Result<()> {
@@ -93,10 +81,6 @@ impl Daemon {
             bail!("memleakd has ended ({status}) and said: {}", log.trim());
         }
         Ok(())
-    }
-
-    fn file(&self, name: &str) -> PathBuf {
-        PathBuf::from(format!("/proc/{}/{name}", self.child.id()))
     }
 
     fn end(&mut self) -> Result<()> {
@@ -110,6 +94,29 @@ impl Daemon {
             thread::sleep(Duration::from_millis(10));
         }
         Ok(())
+    }
+}
+
+impl Memory {
+    /// What a process takes.
+    pub fn of(pid: u32) -> Result<Self> {
+        let path = PathBuf::from(format!("/proc/{pid}/smaps_rollup"));
+        let text =
+            fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
+        let bytes = |key: &str| {
+            let value = text
+                .lines()
+                .find_map(|line| line.strip_prefix(key)?.strip_prefix(':'));
+            let kib = value.and_then(|value| value.split_whitespace().next()?.parse::<u64>().ok());
+            kib.map(|kib| kib << 10)
+                .with_context(|| format!("{} has no {key}", path.display()))
+        };
+        Ok(Self {
+            rss: bytes("Rss")?,
+            pss: bytes("Pss")?,
+            pss_anon: bytes("Pss_Anon")?,
+            pss_file: bytes("Pss_File")?,
+        })
     }
 }
 

@@ -22,6 +22,7 @@ mod running;
 mod scan;
 mod sleepers;
 mod slowdown;
+mod stacks;
 mod table;
 mod workload;
 mod yardstick;
@@ -64,6 +65,8 @@ enum Figure {
     Slowdown,
     /// Cost of an event of kernel memory.
     Kernel,
+    /// Cost and memory of a capture of stacks (minutes).
+    Stacks,
 }
 
 fn main() -> ExitCode {
@@ -125,6 +128,7 @@ impl Figure {
             Self::Accuracy => "error of net allocations",
             Self::Slowdown => "slow-down of real programs",
             Self::Kernel => "cost of an event of kernel memory",
+            Self::Stacks => "cost of a capture of stacks",
         }
     }
 
@@ -139,6 +143,7 @@ impl Figure {
             Self::Accuracy => accuracy::measure(table),
             Self::Slowdown => slowdown::measure(table),
             Self::Kernel => kernel::measure(table),
+            Self::Stacks => stacks::measure(table),
         }
     }
 }

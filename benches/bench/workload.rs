@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use tempfile::TempDir;
 
+use crate::churn::Churn;
 use crate::interrupt;
 use crate::running::Running;
 
@@ -89,7 +90,7 @@ impl Workload {
         }
     }
 
-    fn redis() -> Result<Self> {
+    pub fn redis() -> Result<Self> {
         let directory = directory()?;
         let socket = directory.path().join("redis.sock");
         // Debian's redis-tools has the server's program by another name, and no service.
@@ -141,6 +142,18 @@ impl Workload {
                 sent = input.write_all(round.as_bytes());
             }
         });
+        Ok(workload)
+    }
+
+    /// A program that does nothing but allocate and free, by every function of the family.
+    pub fn allocations() -> Result<Self> {
+        let program = Churn::compile("churn", "cc", &[])?;
+        let mut command = Command::new(program);
+        command.stdin(Stdio::piped());
+        let mut workload = Self::by_lines("a loop of allocations", &mut command)?;
+        let mut input = workload.program.child.stdin.take().context("no input")?;
+        // Until the program ends.
+        thread::spawn(move || while input.write_all(b"churn 500\n").is_ok() {});
         Ok(workload)
     }
 
