@@ -85,10 +85,14 @@ impl Daemon {
         let firing = self.state.book.firing();
         let due = firing.filter(|(alert, process)| {
             let rule = rules.0.get(&alert.rule);
-            rule.is_some_and(|rule| rule.stacks) && !pinpointing.is_under_way(&alert.id) && {
-                let progress = pinpointing.progress(now, alert, *process);
-                plan::is_due(now.monotonic_secs, *process, progress, again_secs)
-            }
+            // Asked in this order, as what is known of an alert may have to be read from a file.
+            rule.is_some_and(|rule| rule.stacks)
+                && !pinpointing.is_under_way(&alert.id)
+                && pinpointing.has_room(alert.source, *process)
+                && {
+                    let progress = pinpointing.progress(now, alert, *process);
+                    plan::is_due(now.monotonic_secs, *process, progress, again_secs)
+                }
         });
         due.map(|(alert, process)| (alert.clone(), process))
             .collect()
@@ -98,7 +102,7 @@ impl Daemon {
         if let Some(look) = self.pinpointing.under_way.get_mut(&process) {
             return look.alerts.push(alert);
         }
-        if self.pinpointing.under_way.len() >= MAX_LOOKS {
+        if !self.pinpointing.has_room(alert.source, process) {
             return;
         }
         let (heap, stacks) = (&self.config.heap, &self.config.stacks);
@@ -245,9 +249,18 @@ impl Pinpointing {
         over
     }
 
-    /// A few at a time; the others are due again.
+    /// Whether a process can be looked at now. Who cannot is due again in the next round.
+    fn has_room(&self, source: Source, process: ProcessId) -> bool {
+        match source {
+            Source::Kernel => self.kernel.len() < MAX_OF_KERNEL,
+            Source::Pages | Source::Heap => {
+                self.under_way.len() < MAX_LOOKS || self.under_way.contains_key(&process)
+            }
+        }
+    }
+
     fn look_at_kernel(&mut self, now: &Moment, alert: Alert, process: ProcessId) {
-        if self.kernel.len() < MAX_OF_KERNEL {
+        if self.has_room(alert.source, process) {
             self.kernel
                 .entry(process)
                 .or_insert((now.monotonic_secs, alert));
