@@ -64,6 +64,7 @@ pub(super) struct Subject {
     mapped: Tally,
     /// Samples stacks while the probes are in.
     stacks: Option<Capturing>,
+    stacks_failure: Option<Error>,
 }
 
 /// CPU time, and the time in which it was used.
@@ -125,6 +126,7 @@ impl Subject {
             heap: Tally::default(),
             mapped: Tally::default(),
             stacks: None,
+            stacks_failure: None,
         };
         // Asked last: a process that has its number still has had it all the while.
         ensure!(
@@ -215,11 +217,12 @@ impl Subject {
         }
     }
 
-    /// Gives up the capture of its stacks.
-    pub fn abandon_stacks(&mut self, tools: &Tools<'_>) -> Result<()> {
-        match self.stacks.take() {
-            Some(stacks) => stacks.abandon(tools.probes, self.slot),
-            None => Ok(()),
+    /// Gives up the capture of its stacks, which is of no use any more.
+    pub fn abandon_stacks(&mut self, tools: &Tools<'_>) {
+        if let Some(stacks) = self.stacks.take()
+            && let Err(error) = stacks.abandon(tools.probes, self.slot)
+        {
+            tracing::debug!("a capture of stacks could not be ended: {error:#}");
         }
     }
 
@@ -275,8 +278,10 @@ impl Subject {
             self.window = Some((links, now, totals));
             self.change_at = now + self.windows.on;
         } else {
-            if let Some(stacks) = &mut self.stacks {
-                stacks.close(tools.probes, self.slot)?;
+            if let Some(stacks) = &mut self.stacks
+                && let Err(error) = stacks.close(tools.probes, self.slot)
+            {
+                self.give_up_stacks(tools, error);
             }
             drop(links);
             self.forget(tools)?;
@@ -358,9 +363,22 @@ impl Subject {
         if let Some(mut stacks) = self.stacks.take() {
             let opened = stacks.open(tools.probes, self.whose());
             self.stacks = Some(stacks);
-            opened?;
+            if let Err(error) = opened {
+                self.give_up_stacks(tools, error);
+            }
         }
         Ok(())
+    }
+
+    /// What goes wrong with its stacks does not end the measuring of its heap.
+    fn give_up_stacks(&mut self, tools: &Tools<'_>, why: Error) {
+        self.abandon_stacks(tools);
+        self.stacks_failure = Some(why);
+    }
+
+    /// Why the capture of its stacks was given up, if it was; told once.
+    pub fn take_stacks_failure(&mut self) -> Option<Error> {
+        self.stacks_failure.take()
     }
 
     fn close(&mut self, counted: Totals, time: Duration) {

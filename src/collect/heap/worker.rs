@@ -219,12 +219,13 @@ impl Worker {
             if let Err(error) = subject.tend(&tools, now) {
                 failed.push((index, error));
             }
+            ended.extend(subject.take_stacks_failure().map(|error| (process, error)));
         }
         let mut over = Vec::new();
         for mut running in std::mem::take(&mut self.captures) {
             if let Err(error) = running.subject.look_at_stacks(&tools, now) {
                 running.without_stacks = Some(format!("{error:#}"));
-                pinpointing::abandon(&mut running.subject, &tools);
+                running.subject.abandon_stacks(&tools);
             }
             let cut = match running.subject.life(&tools) {
                 Ok(Life::Same) if now >= running.end => Ok(None),

@@ -41,16 +41,9 @@ pub(super) fn tend(
     let looked = subject.look_at_stacks(tools, now);
     let ended = looked.and_then(|()| subject.end_stacks_if_over(tools, now));
     if ended.is_err() {
-        abandon(subject, tools);
+        subject.abandon_stacks(tools);
     }
     ended
-}
-
-/// Gives up the stacks of a subject, which are of no use any more.
-pub(super) fn abandon(subject: &mut Subject, tools: &Tools<'_>) {
-    if let Err(error) = subject.abandon_stacks(tools) {
-        tracing::debug!("a capture of stacks could not be ended: {error:#}");
-    }
 }
 
 impl Worker {
@@ -130,7 +123,7 @@ impl Worker {
         )?;
         let begun = subject.capture_stacks(&tools, capturing);
         if begun.is_err() {
-            abandon(subject, &tools);
+            subject.abandon_stacks(&tools);
         }
         begun
     }
