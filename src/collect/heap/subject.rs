@@ -1,5 +1,8 @@
 //! One process that is measured: its probes, the windows in which they are in, and the sums.
 
+mod pace;
+mod told;
+
 use std::fmt;
 use std::time::{Duration, Instant};
 
@@ -17,7 +20,7 @@ use super::windows::Windows;
 use crate::collect::Host;
 use crate::collect::allocator::{Allocator, Function, Method};
 use crate::net::Net;
-use crate::quantity::{Share, Span, count};
+use crate::quantity::{Share, Span};
 use crate::sample::ProcessId;
 
 /// How long it is looked what a process uses of a CPU by itself, before the first probe slows it.
@@ -26,15 +29,6 @@ const WITHOUT: Duration = Duration::from_secs(1);
 const FIRST_WINDOW: Duration = Duration::from_secs(1);
 /// A capture of stacks does not wait longer for the next window.
 const SOON: Duration = Duration::from_secs(2);
-/// While stacks are captured, the probes may cost so many times the ceiling, up to what they may
-/// cost in an hour: an offender is to be pinpointed soon. It is paid back afterwards.
-const HASTE: f64 = 5.0;
-/// Then a process counts as using so much of a CPU, if it uses less: one that sleeps most of the
-/// time can be looked at for next to nothing.
-const LEAST_CPU: f64 = 0.01;
-/// Probes that have not been hit for so long are said to be silent.
-const SILENT_SECS: f64 = 30.0;
-
 /// A measured process.
 pub(super) struct Subject {
     process: ProcessId,
@@ -388,39 +382,6 @@ impl Subject {
             .add(time.as_secs_f64(), counted.mapped_net_bytes() as f64);
     }
 
-    fn set_windows(&mut self, tools: &Tools<'_>, counted: Totals, time: Duration) -> Result<()> {
-        let Some(ceiling) = self.ceiling else {
-            return Ok(());
-        };
-        let spent_secs = tools.hit_cost.secs(counted);
-        let cost = spent_secs / time.as_secs_f64().max(1e-3);
-        let cpu = self.cpu_share(tools)?;
-        // What is allowed is what accrues over an hour at most.
-        let most_secs = ceiling.fraction() * cpu * 3600.0;
-        let accrued_secs = ceiling.fraction() * cpu * self.settled.elapsed().as_secs_f64();
-        self.settled = Instant::now();
-        self.owed_secs = (self.owed_secs + spent_secs - accrued_secs).max(-most_secs);
-        let lent_cpu = cpu.max(LEAST_CPU);
-        let lent_secs = ceiling.fraction() * lent_cpu * 3600.0;
-        self.windows = match self.stacks.is_some() && self.owed_secs < lent_secs {
-            // Lent by the rest of the hour.
-            true => Windows::within(ceiling.times(HASTE), cost, lent_cpu, 0.0),
-            false => Windows::within(ceiling, cost, cpu, self.owed_secs),
-        };
-        Ok(())
-    }
-
-    /// What the process uses of a CPU by itself. One that is busy all the time has less of it left
-    /// while the probes are in, so that more is known from when they are out.
-    fn cpu_share(&self, tools: &Tools<'_>) -> Result<f64> {
-        let used_secs = tools.host.cpu_secs(self.process.pid)? - self.cpu_secs_before;
-        let all = Use {
-            secs: self.started.elapsed().as_secs_f64(),
-            cpu_secs: used_secs - tools.hit_cost.secs(self.sum),
-        };
-        Ok(all.share().max(self.bare.share()))
-    }
-
     /// Net bytes of a window. Frees of pointers that are not in the table, as they were allocated
     /// while nobody looked, are taken for as large as allocations are on average.
     fn net_bytes(&self, counted: Totals) -> f64 {
@@ -453,58 +414,6 @@ impl Subject {
     fn is_by_pointer(&self) -> bool {
         let mut methods = self.allocators.iter().map(|allocator| allocator.method);
         methods.any(|method| method == Method::Map)
-    }
-
-    fn method(&self) -> String {
-        let each = self.allocators.iter().filter_map(|allocator| {
-            let how = match allocator.method {
-                Method::Header => "by chunk headers",
-                Method::Map => "by a table of pointers",
-                Method::Mapping => return None,
-            };
-            Some(format!("{}, {how}", allocator.name))
-        });
-        each.collect::<Vec<_>>().join("; ")
-    }
-
-    fn loss(&self, tools: &Tools<'_>, sum: Totals, seen_secs: f64) -> Vec<String> {
-        let mut loss = Vec::new();
-        if sum.hits == 0 && seen_secs >= SILENT_SECS {
-            loss.push(format!(
-                "the probes in its allocator ({}) have not been hit in {seen_secs:.0} s",
-                self.method()
-            ));
-        }
-        let calls = |n: u64| count(n as usize, "call", "calls");
-        if sum.lost_full > 0 {
-            let lost = calls(sum.lost_full);
-            loss.push(format!(
-                "{lost} for which the table of pointers had no room"
-            ));
-        }
-        if sum.lost_unreadable > 0 {
-            let lost = calls(sum.lost_unreadable);
-            loss.push(format!("{lost} with a chunk that could not be read"));
-        }
-        if sum.sampled > 0 {
-            let sampled = calls(sum.sampled);
-            loss.push(format!(
-                "{sampled} that found the table of pointers rather full: a random few stand for them"
-            ));
-        }
-        if self.is_by_pointer() && sum.unknown_frees > 0 {
-            let lost = calls(sum.unknown_frees);
-            loss.push(format!(
-                "{lost} that freed what was allocated before it was looked{}: taken for as large as others",
-                if self.has_new() { ", or by operator new" } else { "" }
-            ));
-        }
-        if !tools.probes.is_exact() && !self.is_by_pointer() {
-            loss.push(
-                "what allocations got: as they are not followed to their return, what they asked for is counted".to_owned(),
-            );
-        }
-        loss
     }
 }
 
