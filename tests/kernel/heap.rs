@@ -1,6 +1,6 @@
 //! The heap measuring, held against what programs know of their own heaps.
 
-mod allocators;
+pub mod allocators;
 mod causes;
 mod counting;
 mod limits;

@@ -14,6 +14,7 @@ use memleakd::sample::ProcessId;
 use memleakd::site::Sites;
 use memleakd::stacks::wire::{Class, Kind, StackSample, Standing};
 
+use crate::heap::allocators::prefixed;
 use crate::heap::{Program, build, captured};
 use crate::stage::eventually;
 
@@ -233,19 +234,6 @@ fn code_of(pid: u32) -> Vec<std::ops::Range<u64>> {
 /// what it has asked for.
 fn programs() -> Vec<(&'static str, Program)> {
     let requested = "-DREQUESTED";
-    let names = [
-        "malloc",
-        "calloc",
-        "realloc",
-        "reallocarray",
-        "free",
-        "memalign",
-        "aligned_alloc",
-        "posix_memalign",
-    ];
-    let renamed = names.map(|name| format!("-D{name}=_rjem_{name}"));
-    let mut rjem = vec![requested, "-static"];
-    rjem.extend(renamed.iter().map(String::as_str));
     let paths = [
         (
             "glibc",
@@ -260,10 +248,7 @@ fn programs() -> Vec<(&'static str, Program)> {
                 &[requested, "-static"],
             ),
         ),
-        (
-            "jemalloc",
-            build("rjem", &["churn.c", "rjem.c"], "cc", &rjem),
-        ),
+        ("jemalloc", prefixed()),
         (
             "musl, static",
             build(

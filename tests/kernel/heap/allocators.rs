@@ -19,7 +19,7 @@ fn library(name: &str) -> PathBuf {
 }
 
 /// churn.c with an allocator of its own, beside the C library's.
-fn prefixed() -> PathBuf {
+pub fn prefixed() -> PathBuf {
     let names = [
         "malloc",
         "calloc",
