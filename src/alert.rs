@@ -8,19 +8,21 @@ mod budget;
 mod member;
 pub mod message;
 mod outbox;
+mod silence;
 
 pub use crate::detect::{Cause, Check, Gate};
 pub use book::Book;
-pub use outbox::Outbox;
+pub use outbox::{Outbox, Packing};
+pub use silence::{Matcher, Silence, Silences};
 
 use std::fmt;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::collect::LimitKind;
+use crate::collect::{HostMemory, LimitKind};
 use crate::config::Severity;
-use crate::sample::Source;
+use crate::sample::{Point, Source};
 use crate::site::Site;
 
 /// One change of one alert, complete in itself.
@@ -39,6 +41,9 @@ pub struct Alert {
     pub id: String,
     /// When it happened.
     pub time: Timestamp,
+    /// When the alert was raised: with the id, what tells one incident from the next.
+    #[serde(default)]
+    pub raised: Timestamp,
     /// In a replay: the time in seconds as the recording counts it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub time_secs: Option<f64>,
@@ -50,6 +55,18 @@ pub struct Alert {
     pub severity: Severity,
     /// Why it was cleared; only in `cleared`.
     pub reason: Option<Reason>,
+    /// Since when somebody has taken note of it, which ends its reminders.
+    #[serde(default)]
+    pub acknowledged: Option<Timestamp>,
+    /// Who that was, as a user's name or number.
+    #[serde(default)]
+    pub acknowledged_by: Option<String>,
+    /// Until when nobody is told of it, as somebody wishes.
+    #[serde(default)]
+    pub silenced_until: Option<Timestamp>,
+    /// The critical alert of the same unit, by its id, besides which nobody is told of this one.
+    #[serde(default)]
+    pub inhibited_by: Option<String>,
     /// The process that leaks, or the fastest of several.
     pub pid: u32,
     /// When it started, in clock ticks since boot, as field 22 of `/proc/PID/stat`.
@@ -64,6 +81,12 @@ pub struct Alert {
     pub user_unit: Option<String>,
     /// Its effective user.
     pub uid: u32,
+    /// The name of that user on this host.
+    #[serde(default)]
+    pub user: Option<String>,
+    /// Its path in the cgroup hierarchy; empty if unknown.
+    #[serde(default)]
+    pub cgroup: String,
     /// Its container.
     pub container: Option<String>,
     /// How many processes leak under this alert.
@@ -111,6 +134,19 @@ pub struct Alert {
     /// The same at the latest; nothing if it may never be reached.
     #[serde(default)]
     pub exhausts_in_secs_high: Option<u64>,
+    /// The memory that the host has left, swap not counted, in bytes.
+    #[serde(default)]
+    pub host_available_bytes: Option<u64>,
+    /// All memory that the host has, in bytes.
+    #[serde(default)]
+    pub host_total_bytes: Option<u64>,
+    /// The part of the last minute in which some task waited for memory, in percent: `some avg60`
+    /// of `/proc/pressure/memory`.
+    #[serde(default)]
+    pub host_pressure_percent: Option<f64>,
+    /// How large it was, the oldest first: at most [`MAX_POINTS`](crate::sample::MAX_POINTS) points.
+    #[serde(default)]
+    pub curve: Vec<Point>,
     /// When it is said again, if it still stands and nothing else happens.
     pub next_reminder: Option<Timestamp>,
     /// Where the leaked memory was allocated.
@@ -156,6 +192,36 @@ pub enum State {
     Cleared,
 }
 
+/// A change, and who is to have it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Announcement {
+    /// What is said.
+    pub alert: Alert,
+    /// To whom.
+    pub reach: Reach,
+}
+
+/// Who is to have a change. Records, which are the journal, the bus and the like, have all that
+/// happens. People are spared what somebody has silenced, and what goes without saying.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// Everybody.
+    All,
+    /// Records only.
+    Records,
+    /// People only: records have it already.
+    People,
+}
+
+/// What the alerts of a round happen in.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Surroundings<'a> {
+    /// The host's name.
+    pub host: &'a str,
+    /// Its memory, if that is known.
+    pub memory: Option<HostMemory>,
+}
+
 /// Why an alert was cleared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -164,6 +230,8 @@ pub enum Reason {
     StoppedGrowing,
     /// The process has ended.
     Exited,
+    /// The process has ended, and its unit runs another one in its place.
+    Restarted,
     /// The kernel has killed the process, as memory ran out.
     OomKilled,
     /// The rule is gone or ignores the process now.
@@ -173,7 +241,7 @@ pub enum Reason {
 impl Reason {
     /// Whether there is no process any more.
     pub fn is_end(self) -> bool {
-        matches!(self, Self::Exited | Self::OomKilled)
+        matches!(self, Self::Exited | Self::Restarted | Self::OomKilled)
     }
 }
 

@@ -19,6 +19,7 @@ mod oom;
 mod passwd;
 mod recorded;
 mod scan;
+mod shortage;
 mod smaps;
 mod table;
 #[cfg(test)]
@@ -41,6 +42,7 @@ pub use live::{KernelReading, Live};
 pub use oom::OomKills;
 pub use recorded::{Recorded, Recording};
 pub use scan::Scan;
+pub use shortage::HostMemory;
 
 use std::io;
 

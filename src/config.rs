@@ -11,6 +11,7 @@ mod load;
 mod rule;
 mod search;
 mod shape;
+mod sink;
 mod sustained;
 
 pub use fault::Fault;
@@ -18,9 +19,8 @@ pub use glob::Glob;
 pub use load::load_file;
 pub use rule::{Critical, Fast, Match, Rule, RuleName, Rules, Severity, Subject};
 pub use search::Search;
+pub use sink::{Alertmanager, Dbus, Hook, Journal, Mail, Metrics, Route, Tls};
 pub use sustained::Sustained;
-
-use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
@@ -48,6 +48,12 @@ pub struct Config {
     pub dbus: Dbus,
     /// Alerts as mail.
     pub mail: Mail,
+    /// Figures for Prometheus.
+    pub metrics: Metrics,
+    /// Alerts in Prometheus Alertmanager.
+    pub alertmanager: Alertmanager,
+    /// Units that are started for alerts.
+    pub hook: Hook,
 }
 
 /// `[scan]`
@@ -123,64 +129,10 @@ pub struct Alert {
     pub keep_firing: Span,
     /// A standing alert is said again after this time, then after twice as long, and so on.
     pub repeat: Span,
-    /// At most so many messages an hour; what is over is held back, counted and told later.
+    /// What is to be told within so long is one message.
+    pub group_wait: Span,
+    /// At most so many messages an hour and sink; what is over is told together later.
     pub max_per_hour: u32,
-}
-
-/// `[journal]`
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Journal {
-    /// Whether alerts go to the journal.
-    pub enabled: bool,
-    /// Where journald listens for its native protocol.
-    pub socket: PathBuf,
-}
-
-/// `[dbus]`
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Dbus {
-    /// Whether `org.memleakd.Memleakd1` is offered on the system bus.
-    pub enabled: bool,
-}
-
-/// `[mail]`
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Mail {
-    /// Who receives alerts. Nobody: no mail.
-    pub to: Vec<String>,
-    /// The sender; empty is `memleakd@` and the host's name.
-    pub from: String,
-    /// The lowest severity that is mailed.
-    pub min_severity: Severity,
-    /// The SMTP server's name or address.
-    pub server: String,
-    /// Its port; 0 is the usual one: 25 without TLS, 587 with STARTTLS, 465 with TLS.
-    pub port: u16,
-    /// How the connection is protected.
-    pub tls: Tls,
-    /// A file of additional certificate authorities in PEM form; empty is the system's only.
-    pub ca_file: PathBuf,
-    /// Who to authenticate as; empty is nobody.
-    pub username: String,
-    /// Where the password is; empty is the credential `memleakd.smtp-password` of the service.
-    pub password_file: PathBuf,
-    /// How long the server may take for one answer.
-    pub timeout: Span,
-}
-
-/// How the connection to the mail server is protected.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Tls {
-    /// Not at all: only for a server on this machine.
-    None,
-    /// Plain at first, then TLS or nothing (RFC 3207).
-    Starttls,
-    /// TLS from the first byte (RFC 8314).
-    Tls,
 }
 
 impl Default for Scan {
@@ -216,39 +168,8 @@ impl Default for Alert {
         Self {
             keep_firing: Span::from_mins(15),
             repeat: Span::from_mins(24 * 60),
+            group_wait: Span::from_secs(10),
             max_per_hour: 30,
-        }
-    }
-}
-
-impl Default for Journal {
-    fn default() -> Self {
-        Self {
-            enabled: true,
-            socket: PathBuf::from("/run/systemd/journal/socket"),
-        }
-    }
-}
-
-impl Default for Dbus {
-    fn default() -> Self {
-        Self { enabled: true }
-    }
-}
-
-impl Default for Mail {
-    fn default() -> Self {
-        Self {
-            to: Vec::new(),
-            from: String::new(),
-            min_severity: Severity::Warning,
-            server: "localhost".to_owned(),
-            port: 0,
-            tls: Tls::None,
-            ca_file: PathBuf::new(),
-            username: String::new(),
-            password_file: PathBuf::new(),
-            timeout: Span::from_secs(30),
         }
     }
 }

@@ -27,8 +27,9 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use tracing::{error, info, warn};
 
+use crate::alert::{Announcement, Surroundings};
 use crate::bus::{Question, Shared};
-use crate::collect::{Live, Prober};
+use crate::collect::{Host, Live, Prober};
 use crate::config::{Config, Fault, Search, load_file};
 use crate::report::Store as Reports;
 use crate::sample::{Moment, ProcessId, Source};
@@ -202,19 +203,23 @@ impl Daemon {
             Err(error) => (Vec::new(), Err(error)),
         };
         let n_open = self.state.book.n_open();
+        let restarted = pulse::restarted(&self.watches[0], &mut self.collector, &self.state.book);
+        let surroundings = Surroundings {
+            host: clock::host(),
+            memory: Host::new("/").memory(),
+        };
         let mut changes = self.state.book.round(
             &now,
             &self.config.alert,
-            clock::host(),
+            surroundings,
             leaks,
-            |alert, process| pulse(&self.watches, &self.collector, alert, process),
+            |alert, process| pulse(&self.watches, &self.collector, &restarted, alert, process),
         );
         self.measure(&now);
         changes.extend(self.pinpoint(&now));
         let is_news = !changes.is_empty() || n_open != self.state.book.n_open();
-        for alert in changes {
-            self.state.outbox.put(alert, &self.outlets.names());
-        }
+        self.put(changes);
+        let is_news = self.pack(&now) || is_news;
         if is_news || (n_open > 0 && self.saved.elapsed() >= SAVE_EVERY) {
             self.save();
         }
@@ -331,17 +336,30 @@ impl Daemon {
 
     fn dispatch(&mut self) {
         let outlets = &self.outlets;
-        self.state
-            .outbox
-            .dispatch(clock::now().monotonic_secs, |sink, sequence, alert| {
-                outlets.offer(
-                    sink,
-                    Delivery {
-                        sequence,
-                        alert: alert.clone(),
-                    },
-                )
-            });
+        self.state.outbox.dispatch(
+            clock::now().monotonic_secs,
+            |sink| outlets.packing(sink).is_some(),
+            |sink, sequence, changes| outlets.offer(sink, Delivery { sequence, changes }),
+        );
+    }
+
+    /// Addresses what is said to those whom it is for.
+    fn put(&mut self, said: Vec<Announcement>) {
+        for Announcement { alert, reach } in said {
+            let sinks = self.outlets.for_whom(reach);
+            self.state.outbox.put(alert, &sinks);
+        }
+    }
+
+    /// Makes messages of what has waited long enough. Whether there is a new one.
+    fn pack(&mut self, now: &Moment) -> bool {
+        let mut is_new = false;
+        for sink in self.outlets.names() {
+            if let Some(packing) = self.outlets.packing(sink) {
+                is_new |= self.state.outbox.pack(sink, &packing, now);
+            }
+        }
+        is_new
     }
 
     fn save(&mut self) {

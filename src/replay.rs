@@ -4,7 +4,7 @@ use std::io::Read;
 
 use anyhow::Result;
 
-use crate::alert::{Alert, Book};
+use crate::alert::{Alert, Book, Surroundings};
 use crate::collect::{Recorded, Recording};
 use crate::config::Config;
 use crate::past::Past;
@@ -26,12 +26,16 @@ pub fn replay(
     let mut book = Book::default();
     while let Some(now) = recorded.advance()? {
         let leaks = watch.round(&now, &mut recorded, &mut past)?;
-        for change in book.round(&now, &config.alert, "replay", leaks, |_, process| {
+        let surroundings = Surroundings {
+            host: "replay",
+            memory: None,
+        };
+        for said in book.round(&now, &config.alert, surroundings, leaks, |_, process| {
             watch.pulse(process).ok_or(End::Exited)
         }) {
             say(Alert {
                 time_secs: Some(now.monotonic_secs),
-                ..change
+                ..said.alert
             })?;
         }
     }

@@ -58,6 +58,18 @@ pub enum Source {
     Kernel,
 }
 
+/// A curve has at most so many points.
+pub const MAX_POINTS: usize = 64;
+
+/// How large a process was at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Point {
+    /// How long before the alert's figures were taken, in seconds.
+    pub secs_ago: f64,
+    /// In bytes.
+    pub bytes: u64,
+}
+
 /// One moment, as each of the clocks that matter has it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Moment {

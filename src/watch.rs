@@ -32,6 +32,9 @@ const MAX_FACTS: usize = 32;
 /// is a gap.
 const MAX_INTERVALS: f64 = 6.0;
 
+/// So many processes of one name are looked at for one that was started in the place of another.
+const MAX_NAMESAKES: usize = 16;
+
 /// All processes of which a source is measured, with what is remembered of them.
 #[derive(Debug)]
 pub struct Watch {
@@ -81,6 +84,8 @@ pub struct Sizes {
 pub enum End {
     /// By itself, or by any signal but that one.
     Exited,
+    /// The same, and its unit runs another one in its place.
+    Restarted,
     /// The kernel killed it, as memory ran out.
     OomKilled,
 }
@@ -247,6 +252,17 @@ impl Watch {
         let tracked = self.processes.get(&process.pid)?;
         let facts = tracked.known.as_ref().map(|known| &known.facts);
         (tracked.sample.process == process).then_some((&tracked.sample, facts))
+    }
+
+    /// Processes of a name and user that have begun after another one, a few of them.
+    pub fn namesakes(&self, comm: &str, uid: u32, after: ProcessId) -> Vec<Sample> {
+        let samples = self.processes.values().map(|tracked| tracked.sample);
+        let namesakes = samples.filter(|sample| {
+            sample.uid == uid
+                && sample.process.start_time_ns > after.start_time_ns
+                && sample.comm.to_string() == comm
+        });
+        namesakes.take(MAX_NAMESAKES).collect()
     }
 
     /// The processes whose heap should be measured: those that grow like a leak, and those that

@@ -2,10 +2,10 @@ mod open;
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::budget::Budget;
-use super::{Alert, Change, State};
+use super::{Alert, Announcement, Silence, Silences, State, Surroundings};
 use crate::config::{self, Severity};
 use crate::sample::{Moment, ProcessId, Source};
 use crate::site::Site;
@@ -15,7 +15,7 @@ use open::Open;
 /// Open alerts are bounded by this; further ones are counted as dropped.
 const MAX_OPEN: usize = 1000;
 
-/// The open alerts: decides what is said about leaks, and when.
+/// The open alerts: decides what is said about leaks, when, and to whom.
 ///
 /// An alert's identity is its rule and its unit, or executable where there is none: a second
 /// worker joins the open alert, and a unit that leaks again after a restart has the same id again.
@@ -23,56 +23,45 @@ const MAX_OPEN: usize = 1000;
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Book {
     open: BTreeMap<String, Open>,
-    budget: Budget,
-    /// Alerts that ended while they were held back, and findings for which there was no room.
+    #[serde(default)]
+    silences: Silences,
+    /// Findings for which there was no room.
     n_dropped: u64,
 }
 
 impl Book {
-    /// Takes in what one round has found and returns the changes to be said.
+    /// Takes in what one round has found and returns what is to be said.
     ///
     /// `pulse` tells how a process of an alert is doing, or how it has ended.
     pub fn round<'a>(
         &mut self,
         now: &Moment,
         settings: &config::Alert,
-        host: &str,
+        surroundings: Surroundings<'_>,
         leaks: Vec<Leak>,
         pulse: impl Fn(&Alert, ProcessId) -> Result<Pulse<'a>, End>,
-    ) -> Vec<Alert> {
-        let mut changes = Vec::new();
+    ) -> Vec<Announcement> {
+        let mut said = Vec::new();
         for leak in leaks {
-            self.take(now, settings, host, leak, &mut changes);
+            self.take(now, surroundings.host, leak);
         }
         self.open
             .retain(|_, open| match open.follow(now, settings, &pulse) {
                 None => true,
-                Some(reason) if open.said => {
-                    changes.push(open.say(Change::Cleared, now, Some(reason)));
-                    false
-                }
-                Some(_) => {
-                    self.n_dropped += 1;
+                Some(reason) => {
+                    said.extend(open.end(now, reason));
                     false
                 }
             });
-        // What is held back is said in the order of what matters.
+        self.mute(now.time);
+        // The critical ones first, as sinks take things in their order.
         for severity in [Severity::Critical, Severity::Warning] {
             let open = self.open.values_mut();
             for open in open.filter(|open| open.alert.severity == severity) {
-                open.remind_at = open.remind_at.min(open.next_reminder(now, settings));
-                let Some(change) = open.due(now) else {
-                    continue;
-                };
-                if self.budget.take(now.time, settings.max_per_hour) {
-                    if change != Change::Updated {
-                        open.schedule(change, now, settings);
-                    }
-                    changes.push(open.say(change, now, None));
-                }
+                said.extend(open.speak(now, settings, surroundings.memory));
             }
         }
-        changes
+        said
     }
 
     /// The open alerts as they stand, the most severe first, then the oldest.
@@ -82,25 +71,60 @@ impl Book {
         alerts
     }
 
-    /// The alerts that have been said and still fire, each with the process that it speaks of.
+    /// The alerts that fire, each with the process that it speaks of.
     pub fn firing(&self) -> impl Iterator<Item = (&Alert, ProcessId)> {
         let open = self.open.values();
-        let firing = open.filter(|open| open.said && open.alert.state == State::Firing);
+        let firing = open.filter(|open| open.alert.state == State::Firing);
         firing.filter_map(|open| Some((&open.alert, open.shown()?)))
     }
 
     /// Takes in where the memory of an alert's process was allocated, or why that is not known.
-    /// Returns the change, if there is one to be said. By now the alert may speak of another
-    /// process, which this is not told of.
+    /// Returns what is to be said, if anything is. By now the alert may speak of another process,
+    /// which this is not told of.
     pub fn locate(
         &mut self,
         now: &Moment,
         id: &str,
         process: ProcessId,
         sites: Result<Vec<Site>, String>,
-    ) -> Option<Alert> {
+    ) -> Option<Announcement> {
         let open = self.open.get_mut(id)?;
-        (open.said && open.locate(process, sites)).then(|| open.say(Change::Updated, now, None))
+        open.locate(process, sites).then(|| open.update(now))
+    }
+
+    /// Somebody has taken note of an alert, which ends its reminders until it is cleared. Returns
+    /// what is to be said, if that is news. Errors are sentences.
+    pub fn acknowledge(
+        &mut self,
+        now: &Moment,
+        id: &str,
+        by: &str,
+    ) -> Result<Option<Announcement>, String> {
+        let open = self.open.get_mut(id).ok_or_else(no_such_alert)?;
+        if open.alert.acknowledged.is_some() {
+            return Ok(None);
+        }
+        open.alert.acknowledged = Some(now.time);
+        open.alert.acknowledged_by = Some(by.to_owned());
+        Ok(Some(open.record(now)))
+    }
+
+    /// What nobody is to be told of. Which alerts that are is seen in the next round.
+    pub fn silences(&mut self) -> &mut Silences {
+        &mut self.silences
+    }
+
+    /// The silences that stand, the one that ends first in front.
+    pub fn standing_silences(&self) -> Vec<Silence> {
+        self.silences.standing()
+    }
+
+    /// Each process of each open alert.
+    pub fn members(&self) -> impl Iterator<Item = (&Alert, ProcessId)> {
+        self.open.values().flat_map(|open| {
+            let members = open.members.iter();
+            members.map(|member| (&open.alert, member.process))
+        })
     }
 
     /// The processes of open alerts, the most severe alert's first.
@@ -128,29 +152,23 @@ impl Book {
         self.open.contains_key(id)
     }
 
+    /// An open alert, by its id. Errors are sentences.
+    pub fn alert(&self, id: &str) -> Result<&Alert, String> {
+        let open = self.open.get(id).ok_or_else(no_such_alert)?;
+        Ok(&open.alert)
+    }
+
     /// How many alerts are open.
     pub fn n_open(&self) -> usize {
         self.open.len()
     }
 
-    /// How many of them are critical.
-    pub fn n_critical(&self) -> usize {
-        let critical = |open: &&Open| open.alert.severity == Severity::Critical;
-        self.open.values().filter(critical).count()
+    /// How many of them are like that.
+    pub fn count(&self, is: impl Fn(&Alert) -> bool) -> usize {
+        self.open.values().filter(|open| is(&open.alert)).count()
     }
 
-    /// Of how many of them nothing has been seen for long.
-    pub fn n_stale(&self) -> usize {
-        let stale = |open: &&Open| open.alert.state == State::Stale;
-        self.open.values().filter(stale).count()
-    }
-
-    /// How many open alerts wait for the hour's budget.
-    pub fn n_held(&self) -> usize {
-        self.open.values().filter(|open| !open.said).count()
-    }
-
-    /// How many alerts ended unsaid, and how often a leak was found for which there was no room.
+    /// How often a leak was found for which there was no room.
     pub fn n_dropped(&self) -> u64 {
         self.n_dropped
     }
@@ -168,24 +186,10 @@ impl Book {
         }
     }
 
-    fn take(
-        &mut self,
-        now: &Moment,
-        settings: &config::Alert,
-        host: &str,
-        leak: Leak,
-        changes: &mut Vec<Alert>,
-    ) {
+    fn take(&mut self, now: &Moment, host: &str, leak: Leak) {
         let id = identity(&leak);
         if let Some(open) = self.open.get_mut(&id) {
-            match open.join(now, leak).filter(|_| open.said) {
-                Some(Change::Escalated) => {
-                    open.schedule(Change::Escalated, now, settings);
-                    changes.push(open.say(Change::Escalated, now, None));
-                }
-                Some(change) => changes.push(open.say(change, now, None)),
-                None => {}
-            }
+            open.join(now, leak);
         } else if self.open.len() < MAX_OPEN {
             self.open
                 .insert(id.clone(), Open::new(id, now, host, &leak));
@@ -193,6 +197,35 @@ impl Book {
             self.n_dropped += 1;
         }
     }
+
+    /// Who is silenced, and who goes without saying beside a critical alert of the same unit.
+    fn mute(&mut self, now: Timestamp) {
+        self.silences.expire(now);
+        let critical = self.open.values().filter(|open| {
+            open.alert.severity == Severity::Critical && open.alert.state == State::Firing
+        });
+        let critical: BTreeMap<(Option<String>, Option<String>), String> = critical
+            .filter_map(|open| Some((unit_of(&open.alert)?, open.alert.id.clone())))
+            .collect();
+        for open in self.open.values_mut() {
+            let alert = &mut open.alert;
+            let inhibiting = unit_of(alert).and_then(|unit| critical.get(&unit));
+            let is_warning = alert.severity == Severity::Warning;
+            alert.inhibited_by = inhibiting.filter(|_| is_warning).cloned();
+            alert.silenced_until = self.silences.until(now, alert);
+        }
+    }
+}
+
+/// Which unit an alert is of: a user's is told from one of the same name of another user's by the
+/// system's unit that it lies in.
+fn unit_of(alert: &Alert) -> Option<(Option<String>, Option<String>)> {
+    let unit = (alert.unit.clone(), alert.user_unit.clone());
+    (unit != (None, None)).then_some(unit)
+}
+
+fn no_such_alert() -> String {
+    "there is no open alert with that id".to_owned()
 }
 
 /// Twelve hexadecimal digits that are the same whenever the same thing leaks under the same rule.

@@ -14,7 +14,7 @@ pub struct Budget {
 const HOUR_SECS: i64 = 3600;
 
 impl Budget {
-    /// Takes one message out of the budget, if there is one left.
+    /// Takes one message out of the budget, if there is one left of the first so many an hour.
     pub fn take(&mut self, now: Timestamp, max_per_hour: u32) -> bool {
         // A clock that was set back leaves times in the future, which would block for ever.
         self.sent

@@ -78,6 +78,7 @@ impl Member {
         self.looked_secs = now.monotonic_secs;
         let pulse = match pulse {
             Ok(pulse) => pulse,
+            Err(End::Restarted) => return Vital::Over(Reason::Restarted),
             Err(End::Exited) => return Vital::Over(Reason::Exited),
             Err(End::OomKilled) => return Vital::Over(Reason::OomKilled),
         };

@@ -35,7 +35,13 @@ pub fn sentence(alert: &Alert) -> String {
         Source::Heap => "the heap of ",
         Source::Kernel => "the kernel memory of ",
     };
-    let known = [time_left(alert), peers(alert), whereabouts(&alert.sites)];
+    let known = [
+        time_left(alert),
+        peers(alert),
+        whereabouts(&alert.sites),
+        shortage(alert),
+        attention(alert),
+    ];
     let known = known.into_iter().flatten();
     let known: String = known.map(|known| format!("; {known}")).collect();
     match (alert.change, alert.state, unseen) {
@@ -60,6 +66,9 @@ pub fn sentence(alert: &Alert) -> String {
         (Change::Cleared, ..) => match alert.reason {
             Some(Reason::Exited) => {
                 format!("{who} has ended, after it had gained {gained} in {since}")
+            }
+            Some(Reason::Restarted) => {
+                format!("{who} was restarted, after it had gained {gained} in {since}")
             }
             Some(Reason::OomKilled) => format!(
                 "{who} was killed by the kernel for lack of memory, after it had gained {gained} in {since}"
@@ -111,7 +120,9 @@ pub fn text(alert: &Alert) -> String {
         ("workers", peers(alert)),
         ("time left", Some(left).filter(|_| !is_over)),
         ("why", why(alert).filter(|_| !is_over)),
+        ("host memory", shortage(alert).filter(|_| !is_over)),
         ("severity", Some(alert.severity.to_string())),
+        ("attention", attention(alert)),
         ("stale", unseen),
         ("rule", Some(alert.rule.clone())),
         ("alert", Some(alert.id.clone())),
@@ -163,6 +174,41 @@ pub fn peers(alert: &Alert) -> Option<String> {
         (n, n_growing) if n_growing == n => Some(format!("all {n} of its workers grow alike")),
         (n, n_growing) => Some(format!("{n_growing} of its {n} workers grow alike")),
     }
+}
+
+/// That the whole host is short of memory; nothing if it is not. It is if less than a tenth is
+/// left, or if tasks waited for memory for a tenth of the last minute.
+pub fn shortage(alert: &Alert) -> Option<String> {
+    let (available, total) = (alert.host_available_bytes?, alert.host_total_bytes?);
+    let pressure = alert
+        .host_pressure_percent
+        .filter(|percent| *percent >= 10.0);
+    let is_full = available < total / 10;
+    let left = format!("{} of {} left", Bytes(available), Bytes(total));
+    match (is_full, pressure) {
+        (false, None) => None,
+        (true, None) => Some(format!("the host is short of memory: {left}")),
+        (_, Some(percent)) => Some(format!(
+            "the host is short of memory: {left}, and tasks waited for it for {percent:.0} % of the last minute"
+        )),
+    }
+}
+
+/// Who has taken note of it, and who is not told of it.
+pub fn attention(alert: &Alert) -> Option<String> {
+    let acknowledged = alert.acknowledged.map(|_| {
+        let by = alert.acknowledged_by.as_deref().unwrap_or("somebody");
+        format!("acknowledged by {by}")
+    });
+    let silenced = alert.silenced_until.map(|until| {
+        let secs = until.duration_since(alert.time).as_secs().max(0);
+        format!("silenced for {}", Span::from_secs(secs.cast_unsigned()))
+    });
+    let inhibited = alert.inhibited_by.as_ref();
+    let inhibited = inhibited.map(|id| format!("said by critical alert {id} of its unit as well"));
+    let known = [acknowledged, silenced, inhibited].into_iter().flatten();
+    let known: Vec<_> = known.collect();
+    (!known.is_empty()).then(|| known.join("; "))
 }
 
 /// What the gates found, in short.
@@ -247,11 +293,16 @@ pub(crate) mod tests {
             state: State::Firing,
             id: "0123456789ab".to_owned(),
             time,
+            raised: time,
             time_secs: None,
             host: "db1".to_owned(),
             rule: "default".to_owned(),
             severity: Severity::Warning,
             reason: None,
+            acknowledged: None,
+            acknowledged_by: None,
+            silenced_until: None,
+            inhibited_by: None,
             pid: 812,
             start_time: 4711,
             comm: "postgres".to_owned(),
@@ -259,6 +310,8 @@ pub(crate) mod tests {
             unit: Some("postgresql.service".to_owned()),
             user_unit: None,
             uid: 105,
+            user: Some("postgres".to_owned()),
+            cgroup: "/system.slice/postgresql.service".to_owned(),
             container: None,
             processes: 1,
             peers: 0,
@@ -278,6 +331,10 @@ pub(crate) mod tests {
             exhausts_in_secs: Some(23_000),
             exhausts_in_secs_low: None,
             exhausts_in_secs_high: None,
+            host_available_bytes: None,
+            host_total_bytes: None,
+            host_pressure_percent: None,
+            curve: Vec::new(),
             next_reminder: None,
             sites: Vec::new(),
             sites_missing: None,

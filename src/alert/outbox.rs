@@ -1,13 +1,22 @@
-use std::collections::VecDeque;
+mod addressee;
+
+use std::collections::{BTreeMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
-use super::Alert;
+use super::budget::Budget;
+use super::{Alert, Change};
+use crate::config::Severity;
+use crate::quantity::Span;
+use crate::sample::Moment;
+use addressee::Addressee;
 
 /// Changes that wait for delivery are bounded by this; the oldest give way.
-const MAX_WAITING: usize = 1000;
+const MAX_WAITING: usize = 2000;
 /// A sink that failed is tried again after so long.
 const RETRY_SECS: f64 = 60.0;
+/// One part in so many of an hour's messages is for what is critical.
+const RESERVE: u32 = 5;
 
 /// Changes that some sink has not yet had.
 ///
@@ -17,7 +26,21 @@ const RETRY_SECS: f64 = 60.0;
 pub struct Outbox {
     last_sequence: u64,
     waiting: VecDeque<Waiting>,
+    #[serde(default)]
+    budgets: BTreeMap<String, Budget>,
     n_dropped: u64,
+}
+
+/// How the changes for one sink become messages. A sink that is not packed for has each change by
+/// itself, at once.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Packing {
+    /// What comes within so long is one message; what is critical does not wait.
+    pub wait: Span,
+    /// At most so many messages an hour.
+    pub max_per_hour: u32,
+    /// At most so many changes a message.
+    pub max_changes: usize,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -25,14 +48,6 @@ struct Waiting {
     sequence: u64,
     alert: Alert,
     addressees: Vec<Addressee>,
-}
-
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct Addressee {
-    sink: String,
-    /// On its way, or resting after a failure, until then. Of this run only.
-    #[serde(skip)]
-    busy_until_secs: f64,
 }
 
 impl Outbox {
@@ -46,70 +61,97 @@ impl Outbox {
             self.n_dropped += 1;
         }
         self.last_sequence += 1;
-        let addressee = |sink: &&str| Addressee {
-            sink: (*sink).to_owned(),
-            busy_until_secs: f64::NEG_INFINITY,
-        };
-        let addressees = sinks.iter().map(addressee).collect();
         self.waiting.push_back(Waiting {
             sequence: self.last_sequence,
             alert,
-            addressees,
+            addressees: sinks.iter().map(|sink| Addressee::new(sink)).collect(),
         });
     }
 
-    /// Hands what is due to `offer`, which takes the sink, the sequence number and the change, and
-    /// returns whether the sink could take it.
+    /// Makes the next message for a sink of what waits for it, if it is time and none is under way.
+    /// Whether it has, which is to be on disk before the message goes out: when it is tried again
+    /// it is the same.
+    pub fn pack(&mut self, sink: &str, packing: &Packing, now: &Moment) -> bool {
+        let mut waiting = self.waiting.iter().filter_map(|waiting| {
+            let addressee = waiting.addressee(sink)?;
+            Some((waiting, addressee.message))
+        });
+        let Some((first, None)) = waiting.next() else {
+            return false;
+        };
+        let sequence = first.sequence;
+        // A clock that was set back is no reason to wait for ever.
+        let waited_secs = now.time.duration_since(first.alert.time).as_secs_f64();
+        let mut changes = std::iter::once(first).chain(waiting.map(|(waiting, _)| waiting));
+        let is_urgent = changes.any(|waiting| is_urgent(&waiting.alert));
+        if !is_urgent && (0.0..packing.wait.secs()).contains(&waited_secs) {
+            return false;
+        }
+        let max = packing.max_per_hour;
+        let max = if is_urgent { max } else { max - max / RESERVE };
+        let budget = self.budgets.entry(sink.to_owned()).or_default();
+        if !budget.take(now.time, max) {
+            return false;
+        }
+        let addressees = self.waiting.iter_mut();
+        let addressees = addressees.filter_map(|waiting| waiting.addressee_mut(sink));
+        for addressee in addressees.take(packing.max_changes) {
+            addressee.message = Some(sequence);
+        }
+        true
+    }
+
+    /// Hands what is due to `offer`, which takes the sink, the sequence number of the first change
+    /// and the changes, and returns whether the sink could take them.
     ///
-    /// To each sink one change at a time, in their order: a failure does not let a later change
+    /// To each sink one message at a time, in their order: a failure does not let a later change
     /// overtake, and a daemon that is killed has at most one of unknown fate for each sink.
-    pub fn dispatch(&mut self, now_secs: f64, mut offer: impl FnMut(&str, u64, &Alert) -> bool) {
-        let mut seen: Vec<String> = Vec::new();
-        for waiting in &mut self.waiting {
-            for addressee in &mut waiting.addressees {
-                if seen.contains(&addressee.sink) {
-                    continue;
-                }
-                seen.push(addressee.sink.clone());
-                if addressee.busy_until_secs <= now_secs
-                    && offer(&addressee.sink, waiting.sequence, &waiting.alert)
-                {
-                    addressee.busy_until_secs = f64::INFINITY;
-                }
+    pub fn dispatch(
+        &mut self,
+        now_secs: f64,
+        is_packed: impl Fn(&str) -> bool,
+        mut offer: impl FnMut(&str, u64, Vec<Alert>) -> bool,
+    ) {
+        for sink in self.sinks() {
+            let mut of_sink = self
+                .waiting
+                .iter()
+                .filter(|waiting| waiting.addressee(&sink).is_some());
+            let Some(first) = of_sink.next() else {
+                continue;
+            };
+            let addressee = first.addressee(&sink).expect("it was found by it");
+            let message = addressee.message;
+            if !addressee.is_due(now_secs) || (message.is_none() && is_packed(&sink)) {
+                continue;
+            }
+            let sequence = message.unwrap_or(first.sequence);
+            let same = of_sink.take_while(|waiting| {
+                let addressee = waiting.addressee(&sink);
+                message.is_some() && addressee.is_some_and(|other| other.message == message)
+            });
+            let changes = std::iter::once(first).chain(same);
+            let changes = changes.map(|waiting| waiting.alert.clone()).collect();
+            if offer(&sink, sequence, changes) {
+                self.set_busy(sequence, &sink, f64::INFINITY);
             }
         }
     }
 
-    /// A sink has had a change.
+    /// A sink has had a message.
     pub fn confirm(&mut self, sequence: u64, sink: &str) {
-        for waiting in self
-            .waiting
-            .iter_mut()
-            .filter(|waiting| waiting.sequence == sequence)
-        {
-            waiting
-                .addressees
-                .retain(|addressee| addressee.sink != sink);
+        for waiting in &mut self.waiting {
+            let own = waiting.sequence;
+            waiting.addressees.retain(|addressee| {
+                addressee.sink != sink || addressee.message.unwrap_or(own) != sequence
+            });
         }
-        self.waiting
-            .retain(|waiting| !waiting.addressees.is_empty());
+        self.forget_delivered();
     }
 
-    /// A sink could not take a change: it is tried again later.
+    /// A sink could not take a message: it is tried again later.
     pub fn fail(&mut self, sequence: u64, sink: &str, now_secs: f64) {
-        for waiting in self
-            .waiting
-            .iter_mut()
-            .filter(|waiting| waiting.sequence == sequence)
-        {
-            for addressee in waiting
-                .addressees
-                .iter_mut()
-                .filter(|addressee| addressee.sink == sink)
-            {
-                addressee.busy_until_secs = now_secs + RETRY_SECS;
-            }
-        }
+        self.set_busy(sequence, sink, now_secs + RETRY_SECS);
     }
 
     /// Sinks that are no more are no addressees.
@@ -119,14 +161,15 @@ impl Outbox {
                 .addressees
                 .retain(|addressee| sinks.contains(&addressee.sink.as_str()));
         }
-        self.waiting
-            .retain(|waiting| !waiting.addressees.is_empty());
+        self.budgets
+            .retain(|sink, _| sinks.contains(&sink.as_str()));
+        self.forget_delivered();
     }
 
     /// Whether some sink is at work on a change.
     pub fn is_under_way(&self) -> bool {
         let mut addressees = self.waiting.iter().flat_map(|waiting| &waiting.addressees);
-        addressees.any(|addressee| addressee.busy_until_secs == f64::INFINITY)
+        addressees.any(Addressee::is_at_work)
     }
 
     /// How many changes wait.
@@ -134,80 +177,62 @@ impl Outbox {
         self.waiting.len()
     }
 
+    /// How many of them wait for their time or for the hour's share of messages of a sink.
+    pub fn n_held(&self, is_packed: impl Fn(&str) -> bool) -> usize {
+        let is_held = |waiting: &&Waiting| {
+            let mut addressees = waiting.addressees.iter();
+            addressees.any(|addressee| addressee.message.is_none() && is_packed(&addressee.sink))
+        };
+        self.waiting.iter().filter(is_held).count()
+    }
+
     /// How many were given up, as too many waited.
     pub fn n_dropped(&self) -> u64 {
         self.n_dropped
     }
+
+    /// The sinks that something waits for, each once.
+    fn sinks(&self) -> Vec<String> {
+        let addressees = self.waiting.iter().flat_map(|waiting| &waiting.addressees);
+        let mut sinks: Vec<_> = addressees.map(|addressee| addressee.sink.clone()).collect();
+        sinks.sort_unstable();
+        sinks.dedup();
+        sinks
+    }
+
+    fn set_busy(&mut self, sequence: u64, sink: &str, until_secs: f64) {
+        for waiting in &mut self.waiting {
+            let own = waiting.sequence;
+            if let Some(addressee) = waiting.addressee_mut(sink)
+                && addressee.message.unwrap_or(own) == sequence
+            {
+                addressee.busy_until_secs = until_secs;
+            }
+        }
+    }
+
+    fn forget_delivered(&mut self) {
+        self.waiting
+            .retain(|waiting| !waiting.addressees.is_empty());
+    }
+}
+
+impl Waiting {
+    fn addressee(&self, sink: &str) -> Option<&Addressee> {
+        let mut addressees = self.addressees.iter();
+        addressees.find(|addressee| addressee.sink == sink)
+    }
+
+    fn addressee_mut(&mut self, sink: &str) -> Option<&mut Addressee> {
+        let mut addressees = self.addressees.iter_mut();
+        addressees.find(|addressee| addressee.sink == sink)
+    }
+}
+
+fn is_urgent(alert: &Alert) -> bool {
+    let begins = matches!(alert.change, Change::Raised | Change::Escalated);
+    begins && alert.severity == Severity::Critical
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::alert::message::tests::alert;
-
-    /// What `dispatch` offers, as `sink:sequence`, when the sinks in `full` can take nothing.
-    fn offered(outbox: &mut Outbox, now_secs: f64, full: &[&str]) -> Vec<String> {
-        let mut offered = Vec::new();
-        outbox.dispatch(now_secs, |sink, sequence, _| {
-            let takes = !full.contains(&sink);
-            if takes {
-                offered.push(format!("{sink}:{sequence}"));
-            }
-            takes
-        });
-        offered
-    }
-
-    #[test]
-    fn each_change_reaches_each_sink_once_and_in_order() {
-        let mut outbox = Outbox::default();
-        outbox.put(alert(), &["journal", "mail"]);
-        outbox.put(alert(), &["journal", "mail"]);
-        assert_eq!(offered(&mut outbox, 0.0, &["mail"]), ["journal:1"]);
-        assert_eq!(offered(&mut outbox, 1.0, &[]), ["mail:1"]);
-        assert_eq!(offered(&mut outbox, 2.0, &[]), [""; 0]);
-        outbox.confirm(1, "journal");
-        assert_eq!(offered(&mut outbox, 2.0, &[]), ["journal:2"]);
-        for (sequence, sink) in [(2, "journal"), (1, "mail"), (2, "mail")] {
-            assert_ne!(outbox.n_waiting(), 0);
-            outbox.confirm(sequence, sink);
-        }
-        assert_eq!(outbox.n_waiting(), 0);
-    }
-
-    #[test]
-    fn what_fails_is_tried_again_before_what_came_later() {
-        let mut outbox = Outbox::default();
-        outbox.put(alert(), &["journal"]);
-        outbox.put(alert(), &["journal"]);
-        assert_eq!(offered(&mut outbox, 0.0, &[]), ["journal:1"]);
-        outbox.fail(1, "journal", 0.0);
-        assert_eq!(offered(&mut outbox, 59.0, &[]), [""; 0]);
-        assert_eq!(offered(&mut outbox, 60.0, &[]), ["journal:1"]);
-        outbox.confirm(1, "journal");
-        assert_eq!(offered(&mut outbox, 60.0, &[]), ["journal:2"]);
-    }
-
-    #[test]
-    fn what_was_not_confirmed_before_a_kill_is_due_again() {
-        let mut outbox = Outbox::default();
-        outbox.put(alert(), &["journal", "mail", "gone"]);
-        offered(&mut outbox, 0.0, &[]);
-        outbox.confirm(1, "journal");
-        let kept = serde_json::to_string(&outbox).expect("JSON");
-        let mut outbox: Outbox = serde_json::from_str(&kept).expect("an outbox");
-        outbox.keep_sinks(&["journal", "mail"]);
-        assert_eq!(offered(&mut outbox, 0.0, &[]), ["mail:1"]);
-        outbox.confirm(1, "mail");
-        assert_eq!(outbox.n_waiting(), 0);
-    }
-
-    #[test]
-    fn it_is_bounded() {
-        let mut outbox = Outbox::default();
-        (0..1005).for_each(|_| outbox.put(alert(), &["mail"]));
-        assert_eq!((outbox.n_waiting(), outbox.n_dropped()), (MAX_WAITING, 5));
-        outbox.put(alert(), &[]);
-        assert_eq!(outbox.n_waiting(), MAX_WAITING);
-    }
-}
+mod tests;

@@ -47,7 +47,9 @@ impl Service {
 
 impl Sink for Service {
     fn send(&mut self, delivery: &Delivery) -> Result<()> {
-        announce(self.connected()?, &delivery.alert)
+        let connection = self.connected()?;
+        let mut changes = delivery.changes.iter();
+        changes.try_for_each(|change| announce(connection, change))
     }
 
     fn tend(&mut self) -> Option<Result<()>> {

@@ -33,6 +33,14 @@ pub(super) fn sized(text: &[u8], key: &str) -> Option<u64> {
     keyed(text, key)?.checked_mul(1024)
 }
 
+/// The number behind `avg60=` in the first line of a file of pressure stall information, in percent.
+pub(super) fn share_of_minute(text: &[u8]) -> Option<f64> {
+    let some = lines(text).find_map(|line| line.strip_prefix(b"some "))?;
+    let value = words(some).find_map(|word| word.strip_prefix(b"avg60="))?;
+    let percent: f64 = str::from_utf8(value).ok()?.parse().ok()?;
+    (0.0..=100.0).contains(&percent).then_some(percent)
+}
+
 /// A soft limit of `/proc/PID/limits`, by the name that starts its line; none if unlimited.
 pub(super) fn soft_limit(text: &[u8], name: &str) -> Option<u64> {
     let values = lines(text).find_map(|line| line.strip_prefix(name.as_bytes()))?;

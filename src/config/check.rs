@@ -1,11 +1,9 @@
 //! What the grammar alone cannot tell: values that are impossible, or impossible together.
 
-use std::net::IpAddr;
-
-use lettre::Address;
+mod sink;
 
 use super::key::Key;
-use super::{Config, Mail, Match, Rule, Sustained, Tls};
+use super::{Config, Match, Rule, Sustained};
 use crate::detect;
 use crate::quantity::Span;
 
@@ -58,7 +56,17 @@ impl Config {
         if self.alert.max_per_hour == 0 {
             return impossible("alert.max_per_hour", "must be at least 1");
         }
-        self.mail.check()
+        let group_wait = self.alert.group_wait;
+        if group_wait > Span::from_mins(10) {
+            return impossible(
+                "alert.group_wait",
+                format!("{group_wait:#} is more than 10min"),
+            );
+        }
+        self.mail.check()?;
+        self.metrics.check()?;
+        self.alertmanager.check()?;
+        self.hook.check()
     }
 
     /// The default rule comes first, so that what others inherit is told where it is written.
@@ -115,65 +123,6 @@ impl Rule {
             return fault(vec![key.join("ignore")], message);
         }
         Ok(())
-    }
-}
-
-impl Mail {
-    fn check(&self) -> Check {
-        let from = Some(&self.from).filter(|from| !from.is_empty());
-        let to = self.to.iter().map(|address| ("mail.to", address));
-        for (key, address) in to.chain(from.map(|address| ("mail.from", address))) {
-            if let Err(error) = address.parse::<Address>() {
-                let message = format!(
-                    "{address:?} is not a mail address such as \"ops@example.org\": {error}"
-                );
-                return impossible(key, message);
-            }
-        }
-        if !self.is_host() {
-            let message = format!(
-                "{:?} is not the name or address of a host; its port is mail.port",
-                self.server
-            );
-            return impossible("mail.server", message);
-        }
-        if self.tls == Tls::None && !self.is_local() {
-            let message = format!(
-                "\"none\" is for a server on this machine; for {} use \"starttls\" or \"tls\"",
-                self.server
-            );
-            return Err(Impossible {
-                keys: vec![Key::new("mail.tls"), Key::new("mail.server")],
-                message,
-            });
-        }
-        if self.timeout < Span::from_secs(1) {
-            return impossible("mail.timeout", "must be at least 1s");
-        }
-        Ok(())
-    }
-
-    fn is_host(&self) -> bool {
-        let is_name = |name: &str| {
-            name.chars()
-                .all(|c| c.is_ascii_alphanumeric() || ".-_".contains(c))
-        };
-        let address = self.address();
-        !address.is_empty() && (is_name(address) || address.parse::<IpAddr>().is_ok())
-    }
-
-    /// Whether the server is this machine, so that nothing crosses a wire.
-    fn is_local(&self) -> bool {
-        let address = self.address();
-        match address.parse::<IpAddr>() {
-            Ok(address) => address.is_loopback(),
-            Err(_) => address == "localhost",
-        }
-    }
-
-    /// The server without the brackets that IPv6 addresses may have.
-    fn address(&self) -> &str {
-        self.server.trim_start_matches('[').trim_end_matches(']')
     }
 }
 

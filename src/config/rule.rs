@@ -207,6 +207,11 @@ impl Rules {
 }
 
 impl Match {
+    /// Whether a process matches.
+    pub fn matches(&self, subject: &Subject<'_>) -> bool {
+        self.specificity(subject).is_some()
+    }
+
     /// How many kinds match, and how many literal characters did; `None` if the process does not match.
     fn specificity(&self, subject: &Subject<'_>) -> Option<(usize, usize)> {
         let uid = subject.uid.to_string();

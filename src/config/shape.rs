@@ -9,12 +9,12 @@ use toml::de::{DeTable, DeValue};
 use toml::{Spanned, Table, Value};
 
 use super::key::Key;
-use super::{Config, Fault};
+use super::{Config, Fault, Route};
 
 /// The first key of a document that is unknown or has a value of another kind. The caller knows
 /// the file, and the line of the offset.
 pub(super) fn check(document: &DeTable<'_>) -> Result<(), (Fault, usize)> {
-    let known = Table::try_from(Config::default()).expect("the defaults have a TOML form");
+    let known = known();
     let mut misfits = Vec::new();
     walk(document, &known, &Key::default(), &mut misfits);
     match misfits.into_iter().min_by_key(|(_, at)| *at) {
@@ -31,6 +31,14 @@ pub(super) fn check(document: &DeTable<'_>) -> Result<(), (Fault, usize)> {
     }
 }
 
+/// Every key there is, with a value of its kind.
+fn known() -> Table {
+    let mut pattern = Config::default();
+    let route = ("default".to_owned(), Route::default());
+    pattern.mail.route.extend([route]);
+    Table::try_from(pattern).expect("the defaults have a TOML form")
+}
+
 type Misfit = ((Key, String), usize);
 
 fn walk(found: &DeTable<'_>, known: &Table, path: &Key, misfits: &mut Vec<Misfit>) {
@@ -38,8 +46,8 @@ fn walk(found: &DeTable<'_>, known: &Table, path: &Key, misfits: &mut Vec<Misfit
         let key = path.join(name.get_ref());
         let mut misfit =
             |span: Range<usize>, message| misfits.push(((key.clone(), message), span.start));
-        // Rules may have any name, and all have the keys of the default one.
-        let pattern = if path.0 == ["rule"] {
+        // Rules and routes may have any name, and all have the keys of the default one.
+        let pattern = if path.0 == ["rule"] || path.0 == ["mail", "route"] {
             "default"
         } else {
             name.get_ref()

@@ -6,16 +6,25 @@ use anyhow::Result;
 use tracing::warn;
 
 use super::{Event, Options};
+use crate::alert::{Packing, Reach};
 use crate::bus::{Service, Shared};
-use crate::config::Config;
+use crate::config::{self, Config};
+use crate::quantity::Span;
 use crate::sink::{Console, Delivery, Form, Journal, Mail, Outlet, Sink};
 
 /// The sinks that the configuration asks for and that can be had.
 pub(super) struct Outlets {
     running: Vec<Running>,
+    /// How often and how they may speak.
+    alert: config::Alert,
     shared: Shared,
     events: Sender<Event>,
 }
+
+/// The sinks that disturb people, or whose messages others pass on to them.
+const FOR_PEOPLE: [&str; 3] = ["mail", "hook", "alertmanager"];
+/// So many changes are one mail at the most.
+const MAX_MAILED: usize = 500;
 
 /// A sink, and the settings that it was started with.
 struct Running {
@@ -28,6 +37,7 @@ impl Outlets {
     pub fn new(shared: Shared, events: Sender<Event>) -> Self {
         Self {
             running: Vec::new(),
+            alert: config::Alert::default(),
             shared,
             events,
         }
@@ -43,6 +53,7 @@ impl Outlets {
         options: &Options,
         state_directory: Option<&Path>,
     ) {
+        self.alert = config.alert.clone();
         let before = std::mem::take(&mut self.running);
         let mut next = Next {
             outlets: self,
@@ -87,8 +98,33 @@ impl Outlets {
 
     /// The names of the sinks.
     pub fn names(&self) -> Vec<&'static str> {
+        self.for_whom(Reach::All)
+    }
+
+    /// The names of the sinks that a change is for.
+    pub fn for_whom(&self, reach: Reach) -> Vec<&'static str> {
         let names = self.running.iter().map(|running| running.outlet.name());
+        let names = names.filter(|name| match reach {
+            Reach::All => true,
+            Reach::Records => !FOR_PEOPLE.contains(name),
+            Reach::People => FOR_PEOPLE.contains(name),
+        });
         names.collect()
+    }
+
+    /// How changes become messages for a sink; nothing if it has each by itself.
+    pub fn packing(&self, sink: &str) -> Option<Packing> {
+        let (wait, max_changes) = match sink {
+            "mail" => (self.alert.group_wait, MAX_MAILED),
+            // It is started for each, but not for all at once.
+            "hook" => (Span::from_secs(0), 1),
+            _ => return None,
+        };
+        Some(Packing {
+            wait,
+            max_per_hour: self.alert.max_per_hour,
+            max_changes,
+        })
     }
 
     /// Hands a change to a sink. False if it cannot take it now.

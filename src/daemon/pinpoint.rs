@@ -10,7 +10,7 @@ use anyhow::Result;
 use tracing::debug;
 
 use super::Daemon;
-use crate::alert::Alert;
+use crate::alert::{Alert, Announcement};
 use crate::collect::{Host, Pinpoint, TouchCapture};
 use crate::config::Watch;
 use crate::detect::Cause;
@@ -53,7 +53,7 @@ pub(super) struct Pinpointing {
 impl Daemon {
     /// Takes in what has come of captures, and orders those that are due. Returns what is to be
     /// said.
-    pub(super) fn pinpoint(&mut self, now: &Moment) -> Vec<Alert> {
+    pub(super) fn pinpoint(&mut self, now: &Moment) -> Vec<Announcement> {
         let mut changes = Vec::new();
         for (process, result) in self.prober.pinpointed() {
             if let Some(look) = self.pinpointing.under_way.get_mut(&process) {
@@ -131,7 +131,7 @@ impl Daemon {
 
     /// Has the kernel's stacks kept of what is to be told, and takes in those of processes that
     /// were looked at for long enough.
-    fn pinpoint_kernel(&mut self, now: &Moment) -> Vec<Alert> {
+    fn pinpoint_kernel(&mut self, now: &Moment) -> Vec<Announcement> {
         let processes: Vec<_> = self.pinpointing.kernel.keys().copied().collect();
         match self.collector.measure_kernel_stacks(&processes) {
             Ok(()) => self.complaints.settle("kernel stacks"),
@@ -169,7 +169,7 @@ impl Daemon {
         alerts: Vec<Alert>,
         (process, owner): (ProcessId, u32),
         result: Result<StackCapture, String>,
-    ) -> Vec<Alert> {
+    ) -> Vec<Announcement> {
         let mut changes = Vec::new();
         for alert in alerts {
             self.pinpointing

@@ -1,23 +1,52 @@
 //! How the processes of open alerts are doing, by all that is watched.
 
-use crate::alert::Alert;
+use std::collections::BTreeSet;
+
+use crate::alert::{Alert, Book};
 use crate::collect::Collector;
 use crate::sample::ProcessId;
 use crate::watch::{End, Pulse, Watch};
+
+/// The processes of open alerts that have ended, and in whose place their unit runs another one.
+pub(super) fn restarted(
+    pages: &Watch,
+    collector: &mut impl Collector,
+    book: &Book,
+) -> BTreeSet<ProcessId> {
+    let ended = book
+        .members()
+        .filter(|(_, process)| pages.pulse(*process).is_none());
+    let restarted = ended.filter(|(alert, process)| {
+        let unit = (&alert.unit, &alert.user_unit);
+        let mut namesakes = pages
+            .namesakes(&alert.comm, alert.uid, *process)
+            .into_iter();
+        unit != (&None, &None)
+            && namesakes.any(|sample| {
+                let facts = collector.facts(&sample);
+                facts.is_ok_and(|facts| (&facts.unit, &facts.user_unit) == unit)
+            })
+    });
+    restarted.map(|(_, process)| process).collect()
+}
 
 /// How a process is doing by the source of its alert. Who lives is known by the pages; without
 /// these, nothing else is known either.
 pub(super) fn pulse<'a>(
     watches: &'a [Watch],
     collector: &impl Collector,
+    restarted: &BTreeSet<ProcessId>,
     alert: &Alert,
     process: ProcessId,
 ) -> Result<Pulse<'a>, End> {
     let Some(pages) = watches[0].pulse(process) else {
-        return Err(match collector.oom_killed(process) {
-            true => End::OomKilled,
-            false => End::Exited,
-        });
+        return Err(
+            match (collector.oom_killed(process), restarted.contains(&process)) {
+                (true, _) => End::OomKilled,
+                (false, true) => End::Restarted,
+                (false, false) => End::Exited,
+            },
+        );
     };
     let watch = watches.iter().find(|watch| watch.source() == alert.source);
     let pulse = watch.filter(|_| pages.sizes.is_some());
@@ -136,7 +165,8 @@ mod tests {
             state: State::Firing,
             ..alert()
         };
-        match pulse(&watches, &host, &alert, PROCESS) {
+        let restarted = BTreeSet::new();
+        match pulse(&watches, &host, &restarted, &alert, PROCESS) {
             Err(end) => format!("{end:?}"),
             Ok(pulse) => {
                 let seen = pulse.sizes.map_or("unseen", |_| "seen");

@@ -1,8 +1,10 @@
 //! What the daemon says of itself: on the bus, to the service manager, in the log.
 
 use super::{Daemon, clock};
+use crate::alert::State;
 use crate::bus::{Measured, Process, Snapshot, Status};
 use crate::collect::KernelReading;
+use crate::config::Severity;
 use crate::quantity::count;
 use crate::sample::{ProcessId, Source};
 
@@ -61,9 +63,15 @@ impl Daemon {
             suspects: self.pages().n_suspects(&clock::now()),
             measured: self.prober.n_measured(),
             alerts: self.state.book.n_open(),
-            critical: self.state.book.n_critical(),
-            stale: self.state.book.n_stale(),
-            held_back: self.state.book.n_held(),
+            critical: self
+                .state
+                .book
+                .count(|alert| alert.severity == Severity::Critical),
+            stale: self.state.book.count(|alert| alert.state == State::Stale),
+            held_back: self
+                .state
+                .outbox
+                .n_held(|sink| self.outlets.packing(sink).is_some()),
             undelivered: self.state.outbox.n_waiting(),
             dropped: (self.state.book.n_dropped() + self.state.outbox.n_dropped()) as usize,
             interval_secs: self.config.scan.interval.secs(),

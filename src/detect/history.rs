@@ -1,4 +1,5 @@
 use crate::quantity::Span;
+use crate::sample::{MAX_POINTS, Point};
 
 /// Blocks remembered at each scale.
 pub(super) const N_FLOORS: usize = 12;
@@ -145,6 +146,35 @@ impl History {
         let n_recent = self.n_floors(0).min(N_RECENT);
         let recent = self.floors(0, n_recent).fold(self.open_kib, u32::min);
         self.with_gaps(recent)
+    }
+
+    /// How it came to its size within a time before now: floors, the oldest first, of the finest
+    /// scale as far as that reaches, then of coarser ones. At most [`MAX_POINTS`].
+    pub fn curve(&self, now_secs: f64, within_secs: f64) -> Vec<Point> {
+        let mut points = vec![Point {
+            secs_ago: 0.0,
+            bytes: self.last_bytes,
+        }];
+        let mut reached_secs = 0.0;
+        for scale in 0..N_SCALES {
+            let n_floors = self.n_floors(scale);
+            let n_closed = self.closed_at(scale) as usize;
+            let floors: Vec<u32> = self.floors(scale, n_floors).collect();
+            for (index, floor) in (n_closed - n_floors..n_closed).zip(floors).rev() {
+                let middle_secs = (index as f64 + 0.5) * self.block_secs(scale);
+                let secs_ago = (now_secs - self.origin_secs - middle_secs).max(0.0);
+                if points.len() == MAX_POINTS || secs_ago > within_secs {
+                    break;
+                }
+                if secs_ago > reached_secs {
+                    reached_secs = secs_ago;
+                    let bytes = self.with_gaps(floor);
+                    points.push(Point { secs_ago, bytes });
+                }
+            }
+        }
+        points.reverse();
+        points
     }
 
     /// A floor in bytes, with what changed in gaps.

@@ -58,6 +58,9 @@ fn advice(alert: &Alert, clock: &Clock<'_>) -> Vec<String> {
             Some(Reason::Exited) => {
                 "Nothing needs doing: the process has ended, its memory is free again."
             }
+            Some(Reason::Restarted) => {
+                "Its memory is free again. Its leak is not mended: the process that runs now will grow as well."
+            }
             Some(Reason::OomKilled) => {
                 "The process is gone and its memory is free again. Its leak is not mended: if it is started again, so does that."
             }

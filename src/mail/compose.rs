@@ -139,6 +139,7 @@ fn subject(alert: &Alert) -> String {
     let rate = Rate::from_bytes_per_sec(alert.growth_bytes_per_sec);
     let (word, what) = match (alert.change, alert.reason) {
         (Change::Cleared, Some(Reason::Exited)) => ("CLEARED", "has ended".to_owned()),
+        (Change::Cleared, Some(Reason::Restarted)) => ("CLEARED", "was restarted".to_owned()),
         (Change::Cleared, Some(Reason::OomKilled)) => {
             ("CLEARED", "was killed as memory ran out".to_owned())
         }

@@ -45,6 +45,9 @@ impl<W: Write> Console<W> {
 
 impl<W: Write + Send> Sink for Console<W> {
     fn send(&mut self, delivery: &Delivery) -> Result<()> {
-        self.write(&delivery.alert)
+        delivery
+            .changes
+            .iter()
+            .try_for_each(|change| self.write(change))
     }
 }

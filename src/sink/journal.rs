@@ -34,10 +34,12 @@ impl Journal {
 
 impl Sink for Journal {
     fn send(&mut self, delivery: &Delivery) -> Result<()> {
-        let entry = entry(&delivery.alert)?;
-        self.socket.send_to(&entry, &self.path).with_context(|| {
-            format!("sending an alert to the journal at {}", self.path.display())
-        })?;
+        for change in &delivery.changes {
+            let entry = entry(change)?;
+            self.socket.send_to(&entry, &self.path).with_context(|| {
+                format!("sending an alert to the journal at {}", self.path.display())
+            })?;
+        }
         Ok(())
     }
 }

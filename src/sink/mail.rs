@@ -27,11 +27,12 @@ impl Mail {
 impl Sink for Mail {
     /// A change that is tried again has the same name, and so replaces itself.
     fn send(&mut self, delivery: &Delivery) -> Result<()> {
-        if delivery.alert.severity < self.config.min_severity {
-            return Ok(());
+        for change in &delivery.changes {
+            if change.severity >= self.config.min_severity {
+                let message = compose(change, &self.config, delivery.sequence)?;
+                self.spool.put(&name(change, delivery.sequence), &message)?;
+            }
         }
-        let message = compose(&delivery.alert, &self.config, delivery.sequence)?;
-        self.spool
-            .put(&name(&delivery.alert, delivery.sequence), &message)
+        Ok(())
     }
 }

@@ -12,13 +12,14 @@ const QUEUE: usize = 2;
 /// A sink that has nothing to send is tended so often.
 const TEND_EVERY: Duration = Duration::from_secs(30);
 
-/// One change on its way to one sink.
+/// What is on its way to one sink: one change, or several for a sink that says many at once.
 #[derive(Debug, Clone)]
 pub struct Delivery {
-    /// Its number among all changes, the same when it is tried again.
+    /// The number of the first among all changes, the same when it is tried again, with the same
+    /// changes.
     pub sequence: u64,
-    /// What is said.
-    pub alert: Alert,
+    /// What is said, in order; never empty.
+    pub changes: Vec<Alert>,
 }
 
 /// What a sink has to report.
@@ -140,7 +141,7 @@ mod tests {
             }
             assert!(outlet.offer(Delivery {
                 sequence: 7,
-                alert: alert()
+                changes: vec![alert()],
             }));
             let Report {
                 sequence, result, ..

@@ -11,12 +11,15 @@ use crate::detect::{
     self, Assessment, Beside, Bound, Cause, Check, Forecast, Gate, Growth, Patience,
 };
 use crate::past::{self, Interrupted};
-use crate::sample::{Moment, Sample, Source};
+use crate::sample::{Moment, Point, Sample, Source};
 
 /// A suspect that turned out not to have grown is not looked at again for so long.
 const DOUBT_SECS: f64 = 60.0;
 /// One that has grown is believed for so long: its exact size takes a walk of its page tables.
 const TRUST_SECS: f64 = 600.0;
+
+/// Of the time before the growth so much of its own is shown with it.
+const SHOWN: f64 = 1.5;
 
 /// A leak that a rule has found.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,6 +40,8 @@ pub struct Leak {
     pub growth: Growth,
     /// The gates that it has passed.
     pub checks: Vec<Check>,
+    /// How it came to its size, the oldest first.
+    pub curve: Vec<Point>,
     /// The limit that it will reach first.
     pub headroom: Option<Headroom>,
     /// When it reaches that; with others that share it, if it leaks together with them.
@@ -207,6 +212,7 @@ impl Tracked {
             facts: known.facts.clone(),
             source,
             cause: cause(source, growth.bytes_per_sec.median, heap.as_ref()),
+            curve: self.history.curve(now.monotonic_secs, SHOWN * growth.secs),
             checks,
             rule: name.clone(),
             growth,

@@ -4,7 +4,8 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::alert::member::{Member, Vital};
-use crate::alert::{Alert, Cause, Change, Reason, State, message};
+use crate::alert::{Alert, Announcement, Cause, Change, Reach, Reason, State, message};
+use crate::collect::HostMemory;
 use crate::config;
 use crate::detect::Forecast;
 use crate::sample::{Moment, ProcessId};
@@ -20,16 +21,26 @@ pub(super) struct Open {
     /// As it was last said, with newer figures.
     pub alert: Alert,
     pub members: Vec<Member>,
-    /// Whether it has been said; one over the budget waits.
-    pub said: bool,
+    /// What has happened to it since something was last said.
+    #[serde(default)]
+    news: Option<Change>,
     /// How it stood when something was last said.
     #[serde(default)]
     said_state: State,
+    /// Whether people were spared it when something was last said.
+    #[serde(default)]
+    was_muted: bool,
+    /// Until when it was silenced when something was last said.
+    #[serde(default)]
+    said_silenced_until: Option<Timestamp>,
+    /// Whether people have been told of it.
+    #[serde(default = "yes", rename = "said")]
+    is_told: bool,
     /// Whether the kernel has killed one of its processes for lack of memory.
     #[serde(default)]
     was_oom_killed: bool,
     n_reminders: u32,
-    pub remind_at: Timestamp,
+    remind_at: Timestamp,
 }
 
 impl Open {
@@ -39,11 +50,16 @@ impl Open {
             state: State::Firing,
             id,
             time: now.time,
+            raised: now.time,
             time_secs: None,
             host: host.to_owned(),
             rule: leak.rule.clone(),
             severity: leak.severity,
             reason: None,
+            acknowledged: None,
+            acknowledged_by: None,
+            silenced_until: None,
+            inhibited_by: None,
             pid: 0,
             start_time: 0,
             comm: String::new(),
@@ -51,6 +67,8 @@ impl Open {
             unit: None,
             user_unit: None,
             uid: 0,
+            user: None,
+            cgroup: String::new(),
             container: None,
             processes: 1,
             peers: 0,
@@ -70,6 +88,10 @@ impl Open {
             exhausts_in_secs: None,
             exhausts_in_secs_low: None,
             exhausts_in_secs_high: None,
+            host_available_bytes: None,
+            host_total_bytes: None,
+            host_pressure_percent: None,
+            curve: Vec::new(),
             next_reminder: None,
             sites: Vec::new(),
             sites_missing: None,
@@ -82,8 +104,11 @@ impl Open {
         Self {
             alert,
             members: vec![member],
-            said: false,
+            news: Some(Change::Raised),
             said_state: State::Firing,
+            was_muted: false,
+            said_silenced_until: None,
+            is_told: false,
             was_oom_killed: false,
             n_reminders: 0,
             remind_at: now.time,
@@ -95,9 +120,9 @@ impl Open {
         self.alert.pid == process.pid && self.alert.start_time == process.start_time_ticks()
     }
 
-    /// Takes newer figures, or another process, in. Returns what is worth saying of it: that the
-    /// alert has become more severe, or that its cause is known now.
-    pub fn join(&mut self, now: &Moment, leak: Leak) -> Option<Change> {
+    /// Takes newer figures, or another process, in. That the alert has become more severe, or that
+    /// its cause is known now, is news.
+    pub fn join(&mut self, now: &Moment, leak: Leak) {
         let was_unknown = self.alert.cause == Cause::Unknown;
         let process = leak.sample.process;
         let index = self
@@ -126,11 +151,15 @@ impl Open {
         self.alert.state = State::Firing;
         let escalates = leak.severity > self.alert.severity;
         self.alert.severity = self.alert.severity.max(leak.severity);
-        match escalates {
+        let news = match escalates {
             true => Some(Change::Escalated),
-            false if was_unknown && self.alert.cause != Cause::Unknown => Some(Change::Updated),
-            false => None,
-        }
+            false => (was_unknown && self.alert.cause != Cause::Unknown).then_some(Change::Updated),
+        };
+        // What outranks the other says it as well.
+        self.news = match (self.news, news) {
+            (Some(Change::Updated), Some(news)) => Some(news),
+            (before, news) => before.or(news),
+        };
     }
 
     /// Takes in where the memory of its process was allocated, or why that is not known. Returns
@@ -220,50 +249,148 @@ impl Open {
         }
     }
 
-    /// What is to be said of it now, if anything is. What has become stale unsaid waits until it is
-    /// seen again.
-    pub fn due(&self, now: &Moment) -> Option<Change> {
-        match self.said {
-            false => (self.alert.state == State::Firing).then_some(Change::Raised),
-            true if self.alert.state != self.said_state => Some(Change::Updated),
-            true => (now.time >= self.remind_at).then_some(Change::Reminded),
+    /// What there is to say of it now.
+    pub fn speak(
+        &mut self,
+        now: &Moment,
+        settings: &config::Alert,
+        memory: Option<HostMemory>,
+    ) -> Vec<Announcement> {
+        if let Some(memory) = memory {
+            self.alert.host_available_bytes = Some(memory.available_bytes);
+            self.alert.host_total_bytes = Some(memory.total_bytes);
+            self.alert.host_pressure_percent = memory.pressure_percent;
+        }
+        self.remind_at = self.remind_at.min(self.next_reminder(now, settings));
+        let is_muted = self.is_muted();
+        let mut said = Vec::new();
+        if let Some(change) = self.due(now) {
+            if change != Change::Updated {
+                self.schedule(change, now, settings);
+            }
+            let reach = self.reach();
+            said.push(self.say(change, now, None, reach));
+        } else if self.is_muted_otherwise() {
+            said.push(self.record(now));
+        }
+        // People who were spared it are told when that is over.
+        if !is_muted && self.alert.state == State::Firing {
+            let change = match (self.is_told, self.was_muted) {
+                (false, _) => Some(Change::Raised),
+                (true, true) => Some(Change::Reminded),
+                (true, false) => None,
+            };
+            let is_told_now = said.iter().any(|said| said.reach == Reach::All);
+            if let Some(change) = change.filter(|_| !is_told_now) {
+                self.schedule(Change::Raised, now, settings);
+                said.push(self.say(change, now, None, Reach::People));
+            }
+        }
+        self.is_told |= said.iter().any(|said| said.reach != Reach::Records);
+        self.was_muted = is_muted;
+        said
+    }
+
+    /// Its end. Who was told of it is told of that.
+    pub fn end(&mut self, now: &Moment, reason: Reason) -> Option<Announcement> {
+        if self.news == Some(Change::Raised) {
+            return None;
+        }
+        let reach = match self.is_told {
+            true => Reach::All,
+            false => Reach::Records,
+        };
+        Some(self.say(Change::Cleared, now, Some(reason), reach))
+    }
+
+    /// Says that more is known.
+    pub fn update(&mut self, now: &Moment) -> Announcement {
+        let reach = self.reach();
+        self.say(Change::Updated, now, None, reach)
+    }
+
+    /// Says what is for the record only.
+    pub fn record(&mut self, now: &Moment) -> Announcement {
+        self.say(Change::Updated, now, None, Reach::Records)
+    }
+
+    /// Who may have what is said of it now. What comes after something that people were spared
+    /// would be a riddle to them.
+    fn reach(&self) -> Reach {
+        let begins = self.news == Some(Change::Raised);
+        match self.is_muted() || !(self.is_told || begins) {
+            true => Reach::Records,
+            false => Reach::All,
         }
     }
 
+    fn is_muted(&self) -> bool {
+        self.alert.silenced_until.is_some() || self.alert.inhibited_by.is_some()
+    }
+
+    /// Whether that is news for the record.
+    fn is_muted_otherwise(&self) -> bool {
+        self.was_muted != self.is_muted() || self.said_silenced_until != self.alert.silenced_until
+    }
+
+    fn due(&self, now: &Moment) -> Option<Change> {
+        if self.news.is_some() {
+            return self.news;
+        }
+        if self.alert.state != self.said_state {
+            return Some(Change::Updated);
+        }
+        let is_due =
+            now.time >= self.remind_at && self.alert.acknowledged.is_none() && !self.is_muted();
+        is_due.then_some(Change::Reminded)
+    }
+
     /// Sets when to remind: after `repeat`, then after twice as long each time.
-    pub fn schedule(&mut self, change: Change, now: &Moment, settings: &config::Alert) {
+    fn schedule(&mut self, change: Change, now: &Moment, settings: &config::Alert) {
         match change {
             Change::Reminded => self.n_reminders += 1,
             _ => self.n_reminders = 0,
         }
-        self.said = true;
         self.remind_at = self.next_reminder(now, settings);
     }
 
     /// When a reminder is due if something was said now. A clock that is set back later must not
     /// put it off, which is why it is looked at in each round.
-    pub fn next_reminder(&self, now: &Moment, settings: &config::Alert) -> Timestamp {
+    fn next_reminder(&self, now: &Moment, settings: &config::Alert) -> Timestamp {
         let secs = settings.repeat.secs() * f64::from(1u32 << self.n_reminders.min(10));
         let after = SignedDuration::from_secs_f64(secs);
         now.time.saturating_add(after).unwrap_or(Timestamp::MAX)
     }
 
-    pub fn say(&mut self, change: Change, now: &Moment, reason: Option<Reason>) -> Alert {
+    fn say(
+        &mut self,
+        change: Change,
+        now: &Moment,
+        reason: Option<Reason>,
+        reach: Reach,
+    ) -> Announcement {
         self.alert.change = change;
         if change == Change::Cleared {
             self.alert.state = State::Cleared;
         }
         self.alert.time = now.time;
         self.alert.reason = reason;
-        self.alert.next_reminder = (change != Change::Cleared).then_some(self.remind_at);
+        let is_reminded = change != Change::Cleared && self.alert.acknowledged.is_none();
+        self.alert.next_reminder = Some(self.remind_at).filter(|_| is_reminded);
         self.alert.message = message::sentence(&self.alert);
         let said = self.alert.clone();
+        self.news = None;
         self.said_state = said.state;
+        self.said_silenced_until = said.silenced_until;
         if said.state == State::Firing {
             self.alert.unseen_since = None;
         }
-        said
+        Announcement { alert: said, reach }
     }
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// Makes an alert speak of a leaking process.
@@ -288,6 +415,8 @@ fn show(alert: &mut Alert, leak: &Leak, member: &Member) {
     alert.unit.clone_from(&facts.unit);
     alert.user_unit.clone_from(&facts.user_unit);
     alert.container.clone_from(&facts.container);
+    alert.user.clone_from(&facts.user);
+    alert.cgroup.clone_from(&facts.cgroup);
     alert.uid = leak.sample.uid;
     if leak.cause != Cause::Unknown {
         alert.cause = leak.cause;
@@ -308,6 +437,7 @@ fn show(alert: &mut Alert, leak: &Leak, member: &Member) {
     alert.exhausts_in_secs = secs(|forecast| forecast.likely_secs);
     alert.exhausts_in_secs_low = secs(|forecast| forecast.soonest_secs);
     alert.exhausts_in_secs_high = secs(|forecast| forecast.latest_secs);
+    alert.curve.clone_from(&leak.curve);
     alert.gates.clone_from(&leak.checks);
     alert.loss.clone_from(&leak.loss);
 }

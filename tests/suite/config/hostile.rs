@@ -54,7 +54,7 @@ fn deep_nesting_is_refused_without_falling() {
         (
             "headers that are each allowed",
             (1..79).map(|levels| format!("[{}]\n", dotted(levels))).collect(),
-            "/x.toml:1: a: unknown key, expected alert, dbus, heap, journal, kernel, mail, rule, scan or stacks".to_owned(),
+            "/x.toml:1: a: unknown key, expected alert, alertmanager, dbus, heap, hook, journal, kernel, mail, metrics, rule, scan or stacks".to_owned(),
         ),
         (
             "all of them, 6000 levels that are each allowed",
@@ -64,7 +64,7 @@ fn deep_nesting_is_refused_without_falling() {
                 format!("{{{} = ", dotted(78)).repeat(78),
                 "}".repeat(78)
             ),
-            "/x.toml:1: a: unknown key, expected alert, dbus, heap, journal, kernel, mail, rule, scan or stacks".to_owned(),
+            "/x.toml:1: a: unknown key, expected alert, alertmanager, dbus, heap, hook, journal, kernel, mail, metrics, rule, scan or stacks".to_owned(),
         ),
     ] {
         assert_eq!(said_of(text.as_bytes()), said, "{name}");
@@ -113,7 +113,7 @@ fn a_mebibyte_of_anything_is_judged_in_time() {
         (
             "unknown keys",
             lines(&|n| format!("k{n} = 1\n")),
-            "/x.toml:1: k0: unknown key, expected alert, dbus, heap, journal, kernel, mail, rule, scan or stacks",
+            "/x.toml:1: k0: unknown key, expected alert, alertmanager, dbus, heap, hook, journal, kernel, mail, metrics, rule, scan or stacks",
         ),
         (
             "patterns",

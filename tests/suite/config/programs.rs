@@ -62,7 +62,7 @@ fn a_bad_file_is_one_line_and_status_1() {
         (
             "\"a\\nb\\u001b[2J\" = 1\n",
             ":1: \"a\\u{a}b\\u{1b}[2J\": unknown key, \
-             expected alert, dbus, heap, journal, kernel, mail, rule, scan or stacks",
+             expected alert, alertmanager, dbus, heap, hook, journal, kernel, mail, metrics, rule, scan or stacks",
         ),
         ("scan\n", ":1: is not TOML: key with no value, expected `=`"),
     ] {
