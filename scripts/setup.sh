@@ -7,7 +7,7 @@ set -eu
 packages="clang gcc libc6-dev libelf-dev make pkg-config zlib1g-dev"
 if [ "${1:-build}" = test ]; then
 	packages="$packages binutils g++ libgoogle-perftools4 libjemalloc2 libmimalloc2.0 libtcmalloc-minimal4 musl-tools"
-	packages="$packages dbus dbus-bin openssl python3 python3-aiosmtpd python3-dev util-linux"
+	packages="$packages dbus dbus-bin openssl python3 python3-aiosmtpd python3-dbusmock python3-dev util-linux"
 fi
 # Not all of these are in every archive: the bench leaves out what it cannot measure.
 optional=

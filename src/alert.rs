@@ -9,11 +9,13 @@ mod member;
 pub mod message;
 mod outbox;
 mod silence;
+mod unknown;
 
 pub use crate::detect::{Cause, Check, Gate};
 pub use book::Book;
 pub use outbox::{Outbox, Packing};
 pub use silence::{Matcher, Silence, Silences};
+pub use unknown::TEST_ID;
 
 use std::fmt;
 

@@ -1,14 +1,17 @@
 //! `org.memleakd.Memleakd1` on the system bus: the daemon's service and the client's side of it.
 //!
 //! The service answers from a [`Snapshot`] that the daemon renews each round; the loop never waits
-//! for the bus. What is measured on demand is ordered by one call and fetched by others. Only who
-//! asks after one process waits for the loop, for two seconds at the most: see [`Question`].
+//! for the bus. What is measured on demand is ordered by one call and fetched by others. Who wants
+//! something of the loop waits for it, for two seconds at the most: see [`Question`].
 
+mod alert_object;
 mod audience;
+mod caller;
 mod capture;
 mod client;
 mod dictionary;
 mod explained;
+mod interface;
 mod question;
 mod reports;
 mod service;
@@ -16,7 +19,7 @@ mod snapshot;
 
 pub use client::Client;
 pub use explained::{Explained, ExplainedSource};
-pub use question::{Answer, Question};
+pub use question::{Answer, Question, Reply, Request};
 pub use service::Service;
 pub use snapshot::{Measured, Process, Shared, Snapshot, Status};
 
@@ -26,6 +29,9 @@ use std::ops::RangeInclusive;
 pub const NAME: &str = "org.memleakd.Memleakd1";
 /// The object's path.
 pub const PATH: &str = "/org/memleakd/Memleakd1";
+
+/// What the paths of alerts begin with.
+pub const ALERTS: &str = "/org/memleakd/Memleakd1/alert";
 
 /// For how long a process may be captured, in seconds.
 pub const CAPTURE_SECS: RangeInclusive<f64> = 1.0..=600.0;

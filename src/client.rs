@@ -2,15 +2,19 @@
 
 mod capture;
 mod explain;
+mod following;
 mod measured;
 mod report;
 mod signed;
+mod silences;
 mod table;
 mod top;
 
 pub use capture::{capture, capture_time};
 pub use explain::{Marks, explain, gates};
+pub use following::follow;
 pub use report::{Format, report};
+pub use silences::{Silenced, silence, silence_time, silences};
 pub use top::{Listed, Renewal, top};
 
 use std::fmt;
@@ -58,7 +62,7 @@ pub fn status(output: &mut impl Write, status: &Status) -> Result<()> {
         (
             "held back",
             status.held_back,
-            "alerts wait, as alert.max_per_hour is reached",
+            "changes wait for their mail or hook, as alert.group_wait or alert.max_per_hour asks",
         ),
         (
             "undelivered",
@@ -78,10 +82,22 @@ pub fn status(output: &mut impl Write, status: &Status) -> Result<()> {
     output.write_all(text.as_bytes()).context("writing")
 }
 
-/// Prints the open alerts as a table.
-pub fn alerts(output: &mut impl Write, alerts: &[Alert], columns: usize) -> Result<()> {
+/// Prints the open alerts as a table, and how many processes may become one.
+pub fn alerts(
+    output: &mut impl Write,
+    alerts: &[Alert],
+    status: &Status,
+    columns: usize,
+) -> Result<()> {
+    let pending = match status.suspects {
+        0 => String::new(),
+        n => format!(
+            "{} like a leak, but may not have done so for long enough: see \"memleakctl top\"\n",
+            count(n, "process grows", "processes grow")
+        ),
+    };
     if alerts.is_empty() {
-        return writeln!(output, "no open alerts").context("writing");
+        return write!(output, "no open alerts\n{pending}").context("writing");
     }
     let mut table = Table::new(&[
         "ALERT",
@@ -105,10 +121,7 @@ pub fn alerts(output: &mut impl Write, alerts: &[Alert], columns: usize) -> Resu
             .or(alert.container.as_ref());
         table.row([
             alert.id.clone(),
-            match alert.state {
-                State::Stale => format!("{} (stale)", alert.severity),
-                State::Firing | State::Cleared => alert.severity.to_string(),
-            },
+            severity(alert),
             alert.pid.to_string(),
             Bytes(alert.bytes).to_string(),
             Rate::from_bytes_per_sec(alert.growth_bytes_per_sec).to_string(),
@@ -120,9 +133,24 @@ pub fn alerts(output: &mut impl Write, alerts: &[Alert], columns: usize) -> Resu
             ),
         ]);
     }
-    output
-        .write_all(table.render(columns).as_bytes())
-        .context("writing")
+    let text = table.render(columns) + &pending;
+    output.write_all(text.as_bytes()).context("writing")
+}
+
+/// How bad it is, and whether anybody is told.
+fn severity(alert: &Alert) -> String {
+    let marks = [
+        (alert.state == State::Stale, "stale"),
+        (alert.acknowledged.is_some(), "acknowledged"),
+        (alert.silenced_until.is_some(), "silenced"),
+        (alert.inhibited_by.is_some(), "inhibited"),
+    ];
+    let marks = marks.into_iter().filter(|(is, _)| *is);
+    let marks: Vec<_> = marks.map(|(_, mark)| mark).collect();
+    match marks.is_empty() {
+        true => alert.severity.to_string(),
+        false => format!("{} ({})", alert.severity, marks.join(", ")),
+    }
 }
 
 /// Prints one alert in full.

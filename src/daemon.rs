@@ -13,8 +13,10 @@ mod outlets;
 mod pinpoint;
 mod pulse;
 mod report;
+mod request;
 mod state;
 mod supervisor;
+mod trial;
 
 use std::env;
 use std::path::PathBuf;
@@ -44,6 +46,7 @@ use pulse::pulse;
 use report::summary;
 use state::{State, Store};
 use supervisor::Supervisor;
+use trial::{TEST_SEQUENCE, Trials};
 
 /// Figures of open alerts are saved so often, even if nothing is said.
 const SAVE_EVERY: Duration = Duration::from_secs(60);
@@ -89,6 +92,8 @@ pub fn run(options: &Options) -> Result<()> {
     daemon.supervisor.set_interval(daemon.config.scan.interval);
     let mut next_round = Instant::now();
     daemon.round()?;
+    // What was open before this start is known there now.
+    daemon.outlets.tend("dbus");
     loop {
         // A round that is late is not made up for.
         next_round = (next_round + daemon.config.scan.interval.duration()).max(Instant::now());
@@ -122,6 +127,8 @@ struct Daemon {
     state: State,
     memory: Memory,
     pinpointing: Pinpointing,
+    /// Test alerts on their way.
+    trials: Trials,
     store: Store,
     saved: Instant,
     /// Deliveries that would be repeated if the daemon were killed now.
@@ -174,6 +181,7 @@ impl Daemon {
             state,
             memory: Memory::load(&store),
             pinpointing: Pinpointing::new(exe, reports),
+            trials: Trials::default(),
             store,
             saved: Instant::now(),
             is_delivered_unsaved: false,
@@ -227,6 +235,7 @@ impl Daemon {
         self.round_secs = started.elapsed().as_secs_f64();
         let status = self.status();
         let summary = summary(&status);
+        self.trials.follow(self.store.directory());
         // Who is told of a change may ask for it at once.
         self.publish(status);
         self.dispatch();
@@ -269,7 +278,8 @@ impl Daemon {
             match event {
                 Ok(Event::Terminate) | Err(RecvTimeoutError::Disconnected) => return Flow::End,
                 Ok(Event::Reload) => {
-                    self.reload();
+                    // What is wrong has been said.
+                    self.reload().ok();
                     return Flow::GoOn;
                 }
                 Ok(Event::Report(report)) => self.take(report),
@@ -283,9 +293,10 @@ impl Daemon {
     }
 
     /// A configuration that cannot be read leaves the old one in force.
-    fn reload(&mut self) {
+    fn reload(&mut self) -> Result<(), Fault> {
         self.supervisor.reloading();
-        match configuration(&self.options) {
+        let read = configuration(&self.options);
+        let result = match read {
             Ok(config) => {
                 self.config = config;
                 for watch in &mut self.watches {
@@ -298,10 +309,15 @@ impl Daemon {
                 self.state.outbox.keep_sinks(&self.outlets.names());
                 self.supervisor.set_interval(self.config.scan.interval);
                 info!("configuration reloaded");
+                Ok(())
             }
-            Err(fault) => error!("{fault}; the old configuration stays in force"),
-        }
+            Err(fault) => {
+                error!("{fault}; the old configuration stays in force");
+                Err(fault)
+            }
+        };
         self.supervisor.ready(&summary(&self.status()));
+        result
     }
 
     fn take(&mut self, report: Report) {
@@ -311,6 +327,10 @@ impl Daemon {
             result,
         } = report;
         match (&result, sequence) {
+            (_, Some(TEST_SEQUENCE)) => {
+                self.trials.take(sink, result);
+                return;
+            }
             (Ok(()), Some(sequence)) => {
                 self.state.outbox.confirm(sequence, sink);
                 self.is_delivered_unsaved = true;

@@ -199,7 +199,7 @@ impl Book {
     }
 
     /// Who is silenced, and who goes without saying beside a critical alert of the same unit.
-    fn mute(&mut self, now: Timestamp) {
+    pub fn mute(&mut self, now: Timestamp) {
         self.silences.expire(now);
         let critical = self.open.values().filter(|open| {
             open.alert.severity == Severity::Critical && open.alert.state == State::Firing

@@ -6,8 +6,13 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
+use jiff::Timestamp;
+use memleakd::alert::Matcher;
 use memleakd::bus::Client;
-use memleakd::client::{self, Format, Listed, Marks, Renewal, capture_time, columns};
+use memleakd::client::{
+    self, Format, Listed, Marks, Renewal, Silenced, capture_time, columns, silence_time,
+};
+use memleakd::config::Glob;
 use memleakd::daemon::{self, Options};
 use memleakd::program;
 use memleakd::quantity::Span;
@@ -45,7 +50,13 @@ enum Command {
         form: Form,
     },
     /// The open alerts.
-    Alerts(Form),
+    Alerts {
+        /// Print what happens to them, a line each, until interrupted.
+        #[arg(short, long)]
+        watch: bool,
+        #[command(flatten)]
+        form: Form,
+    },
     /// One open alert in full.
     Show {
         /// Its id, as "memleakctl alerts" has it.
@@ -53,6 +64,54 @@ enum Command {
         #[command(flatten)]
         form: Form,
     },
+    /// Take note of an open alert, which ends its reminders.
+    Ack {
+        /// Its id, as "memleakctl alerts" has it.
+        id: String,
+    },
+    /// Spare people some alerts for a time: no mail, no hook, no notification.
+    ///
+    /// Patterns must fit all; * is any text, ? any character. The journal has them all the same.
+    Silence {
+        /// An open alert: silences its unit, or its executable where it is in none.
+        #[arg(required_unless_present_any = ["unit", "exe", "comm", "user", "rule"])]
+        id: Option<String>,
+        /// For how long, such as 1h or 7d.
+        #[arg(long = "for", value_name = "TIME", default_value = "1h", value_parser = silence_time)]
+        time: Span,
+        /// Why, for others to read.
+        #[arg(short, long, default_value = "")]
+        comment: String,
+        /// The unit or user unit.
+        #[arg(long, value_name = "PATTERN", value_parser = Glob::new)]
+        unit: Option<Glob>,
+        /// The path of the executable.
+        #[arg(long, value_name = "PATTERN", value_parser = Glob::new)]
+        exe: Option<Glob>,
+        /// The name of the process.
+        #[arg(long, value_name = "PATTERN", value_parser = Glob::new)]
+        comm: Option<Glob>,
+        /// The user, by name or number.
+        #[arg(long, value_name = "PATTERN", value_parser = Glob::new)]
+        user: Option<Glob>,
+        /// The rule.
+        #[arg(long, value_name = "PATTERN", value_parser = Glob::new)]
+        rule: Option<Glob>,
+    },
+    /// The silences that stand, the one that ends first in front.
+    Silences(Form),
+    /// Take a silence back.
+    Unsilence {
+        /// Its number, as "memleakctl silences" has it.
+        id: String,
+    },
+    /// Send an alert that is marked as a test, and say whether it got through.
+    Test {
+        /// By which way: journal, dbus, desktop, mail, alertmanager or hook.
+        sink: String,
+    },
+    /// Have the configuration read again; one that is wrong is refused with the reason.
+    Reload,
     /// Why a process is taken for one that leaks, or why not: each gate with its value.
     ///
     /// Users other than root may ask after their own processes.
@@ -150,14 +209,53 @@ fn run(command: Command, output: &mut impl Write) -> Result<()> {
         Command::Capture { pid, time, form } => {
             client::capture(output, &Client::connect()?, pid, time, form.json)
         }
-        Command::Alerts(form) => {
-            let alerts = Client::connect()?.alerts()?;
+        Command::Alerts { watch: true, form } => {
+            client::follow(output, &Client::connect()?, form.json)
+        }
+        Command::Alerts { watch: false, form } => {
+            let client = Client::connect()?;
+            let alerts = client.alerts()?;
             if form.json {
                 client::json(output, &alerts)
             } else {
-                client::alerts(output, &alerts, columns())
+                client::alerts(output, &alerts, &client.status()?, columns())
             }
         }
+        Command::Ack { id } => Client::connect()?.acknowledge(&id),
+        Command::Silence {
+            id: like,
+            time,
+            comment,
+            unit,
+            exe,
+            comm,
+            user,
+            rule,
+        } => {
+            let matcher = Matcher {
+                unit,
+                exe,
+                comm,
+                user,
+                rule,
+            };
+            let silenced = Silenced { like, matcher };
+            client::silence(output, &Client::connect()?, silenced, time, &comment)
+        }
+        Command::Silences(form) => {
+            let silences = Client::connect()?.silences()?;
+            if form.json {
+                client::json(output, &silences)
+            } else {
+                client::silences(output, &silences, Timestamp::now(), columns())
+            }
+        }
+        Command::Unsilence { id } => Client::connect()?.unsilence(&id),
+        Command::Test { sink } => {
+            let said = Client::connect()?.test(&sink)?;
+            writeln!(output, "{sink}: {said}").context("writing")
+        }
+        Command::Reload => Client::connect()?.reload(),
         Command::Show { id, form } => {
             let alert = Client::connect()?.alert(&id)?;
             if form.json {

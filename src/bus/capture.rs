@@ -10,10 +10,9 @@ use super::audience::Audience;
 use crate::collect::{Host, Prober};
 use crate::sample::ProcessId;
 
-/// Begins a capture for a user, if it may be. Errors are sentences.
-pub(super) fn start(prober: &Prober, uid: u32, pid: u32, secs: f64) -> fdo::Result<u64> {
+/// Begins a capture of a process for a user who may have it measured. Errors are sentences.
+pub(super) fn start(prober: &Prober, uid: u32, process: ProcessId, secs: f64) -> fdo::Result<u64> {
     let time = time(secs)?;
-    let process = subject(&Host::new("/"), Audience::of(uid), pid)?;
     prober
         .capture(process, time, uid)
         .map_err(fdo::Error::LimitsExceeded)

@@ -1,17 +1,18 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
-use zbus::{Connection, connection, fdo, proxy};
+use zbus::{Connection, ObjectPath, connection, fdo, proxy};
 
-use super::dictionary::{Dictionary, from_dictionary};
+use super::dictionary::{Dictionary, from_dictionary, to_dictionary};
 use super::{Explained, Measured, Process, Status};
-use crate::alert::Alert;
+use crate::alert::{Alert, Matcher, Silence};
 use crate::collect::Capture;
 use crate::quantity::Span;
 use crate::report::Report;
 
-/// How long the daemon may take to answer.
-const TIMEOUT: Duration = Duration::from_secs(10);
+/// How long the daemon may take to answer: it waits for people who look for a password, and for
+/// tests on their way.
+const TIMEOUT: Duration = Duration::from_secs(120);
 
 #[proxy(
     interface = "org.memleakd.Memleakd1",
@@ -20,13 +21,36 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 )]
 trait Memleakd1 {
     async fn list_alerts(&self) -> fdo::Result<Vec<Dictionary>>;
+    #[zbus(allow_interactive_auth)]
     async fn get_alert(&self, id: &str) -> fdo::Result<Dictionary>;
     async fn get_processes(&self, count: u32) -> fdo::Result<Vec<Dictionary>>;
     async fn get_measured(&self, source: &str, count: u32) -> fdo::Result<Vec<Dictionary>>;
-    async fn start_capture(&self, pid: u32, secs: f64) -> fdo::Result<u64>;
+    #[zbus(allow_interactive_auth)]
+    async fn capture(&self, pid: u32, secs: f64) -> fdo::Result<u64>;
     async fn get_capture(&self, id: u64) -> fdo::Result<Dictionary>;
+    #[zbus(allow_interactive_auth)]
     async fn explain(&self, pid: u32) -> fdo::Result<Dictionary>;
+    #[zbus(allow_interactive_auth)]
     async fn get_report(&self, id: &str) -> fdo::Result<Dictionary>;
+    #[zbus(allow_interactive_auth)]
+    async fn acknowledge(&self, id: &str) -> fdo::Result<()>;
+    #[zbus(allow_interactive_auth)]
+    async fn silence(&self, matcher: Dictionary, secs: u64, comment: &str) -> fdo::Result<String>;
+    #[zbus(allow_interactive_auth)]
+    async fn unsilence(&self, id: &str) -> fdo::Result<()>;
+    #[zbus(allow_interactive_auth)]
+    async fn list_silences(&self) -> fdo::Result<Vec<Dictionary>>;
+    #[zbus(allow_interactive_auth)]
+    async fn reload(&self) -> fdo::Result<()>;
+    #[zbus(allow_interactive_auth)]
+    async fn test_sink(&self, sink: &str) -> fdo::Result<String>;
+
+    #[zbus(signal)]
+    fn alert_raised(&self, alert: ObjectPath<'_>, severity: &str) -> zbus::Result<()>;
+    #[zbus(signal)]
+    fn alert_changed(&self, alert: ObjectPath<'_>, severity: &str) -> zbus::Result<()>;
+    #[zbus(signal)]
+    fn alert_cleared(&self, alert: ObjectPath<'_>, severity: &str) -> zbus::Result<()>;
     async fn get_status(&self) -> fdo::Result<Dictionary>;
 }
 
@@ -88,7 +112,7 @@ impl Client {
 
     /// Begins to measure a process for a time. Returns what to ask the result by.
     pub fn start_capture(&self, pid: u32, time: Span) -> Result<u64> {
-        self.call(async |daemon| daemon.start_capture(pid, time.secs()).await)?
+        self.call(async |daemon| daemon.capture(pid, time.secs()).await)?
             .map_err(|error| explain_of(pid, error))
     }
 
@@ -108,6 +132,39 @@ impl Client {
                 error => explain(error),
             })
             .and_then(read)
+    }
+
+    /// Takes note of an alert.
+    pub fn acknowledge(&self, id: &str) -> Result<()> {
+        self.ask(async |daemon| daemon.acknowledge(id).await)
+    }
+
+    /// Spares people some alerts for a time. Returns what to take that back by.
+    pub fn silence(&self, matcher: &Matcher, time: Span, comment: &str) -> Result<String> {
+        let matcher = to_dictionary(matcher).context("writing what is silenced")?;
+        let secs = time.secs() as u64;
+        self.ask(async |daemon| daemon.silence(matcher, secs, comment).await)
+    }
+
+    /// Takes a silence back.
+    pub fn unsilence(&self, id: &str) -> Result<()> {
+        self.ask(async |daemon| daemon.unsilence(id).await)
+    }
+
+    /// The silences that stand, the one that ends first in front.
+    pub fn silences(&self) -> Result<Vec<Silence>> {
+        let silences = self.ask(async |daemon| daemon.list_silences().await)?;
+        silences.into_iter().map(read).collect()
+    }
+
+    /// Has the configuration read again.
+    pub fn reload(&self) -> Result<()> {
+        self.ask(async |daemon| daemon.reload().await)
+    }
+
+    /// Has a test alert sent by a sink. Returns what there is to say of its success.
+    pub fn test(&self, sink: &str) -> Result<String> {
+        self.ask(async |daemon| daemon.test_sink(sink).await)
     }
 
     /// The result of a capture, once; `None` as long as it runs.
@@ -157,7 +214,7 @@ fn explain(error: fdo::Error) -> anyhow::Error {
             anyhow!("memleakd does not run: start it with \"systemctl start memleakd\"")
         }
         fdo::Error::AccessDenied(_) => {
-            anyhow!("memleakd may not be asked by this user: try again as root")
+            anyhow!("memleakd may not be asked that by this user: try again as root")
         }
         fdo::Error::UnknownObject(message) => {
             anyhow!("{message}: \"memleakctl alerts\" lists the open ones")

@@ -15,21 +15,67 @@ use std::time::Duration;
 use zbus::fdo;
 
 use super::Explained;
+use crate::alert::{Matcher, Silence};
+use crate::quantity::Span;
 use crate::sample::ProcessId;
 
 /// The loop is busy for a few milliseconds in a round; who waits longer asks again.
 const TIME: Duration = Duration::from_secs(2);
+/// A test alert may take this long on its way: the loop gives it up before.
+const TEST_TIME: Duration = Duration::from_secs(60);
 /// Questions that may wait at a time.
 const MAX_WAITING: usize = 8;
 
-/// The answer, or one sentence that says why there is none.
-pub type Answer = Result<Explained, String>;
+/// What somebody wants of the loop, and may have.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Request {
+    /// Whether a process leaks, and why. Its start time is to the tick.
+    Explain(ProcessId),
+    /// Take note of an alert, by its id.
+    Acknowledge {
+        /// Which.
+        id: String,
+        /// Who has, by name or number.
+        by: String,
+    },
+    /// Tell nobody of some alerts for a time.
+    Silence {
+        /// Which.
+        matcher: Matcher,
+        /// From now on.
+        time: Span,
+        /// Why.
+        comment: String,
+        /// Who wants it, by name or number.
+        by: String,
+    },
+    /// Take a silence back, by its id.
+    Unsilence(String),
+    /// Read the configuration again.
+    Reload,
+    /// Send a test alert by a sink.
+    Test(String),
+}
 
-/// Somebody wants to know of a process whether it leaks, and why. Its start time is to the tick.
+/// What the loop has to say to that.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Reply {
+    /// Of a process.
+    Explained(Box<Explained>),
+    /// A silence that was made.
+    Silenced(Silence),
+    /// It is done; a sentence if there is more to say.
+    Done(String),
+}
+
+/// The reply, or one sentence that says why there is none.
+pub type Answer = Result<Reply, String>;
+
+/// A request, with who waits for the answer.
 #[derive(Debug)]
 pub struct Question {
-    /// Which process.
-    pub process: ProcessId,
+    /// What is wanted.
+    pub request: Request,
     answer: SyncSender<Answer>,
 }
 
@@ -65,20 +111,24 @@ impl Asker {
         }
     }
 
-    /// Asks, and waits for the answer at most for [`TIME`]. Errors are sentences.
-    pub async fn ask(&self, process: ProcessId) -> fdo::Result<Explained> {
+    /// Asks, and waits for the answer, but not for long. Errors are sentences.
+    pub async fn ask(&self, request: Request) -> fdo::Result<Reply> {
         let waiting = Waiting::begin(&self.n_waiting).ok_or_else(|| {
             fdo::Error::LimitsExceeded(
                 "too many ask memleakd at once: try again in a moment".to_owned(),
             )
         })?;
         let (sender, receiver) = sync_channel(1);
+        let time = match request {
+            Request::Test(_) => TEST_TIME,
+            _ => TIME,
+        };
         (self.put)(Question {
-            process,
+            request,
             answer: sender,
         });
-        match wait(receiver, waiting).await {
-            Some(Ok(explained)) => Ok(explained),
+        match wait(receiver, time, waiting).await {
+            Some(Ok(reply)) => Ok(reply),
             Some(Err(why)) => Err(fdo::Error::Failed(why)),
             None => Err(fdo::Error::Failed(
                 "memleakd is too busy to answer: try again in a moment".to_owned(),
@@ -113,12 +163,12 @@ struct Slot {
 }
 
 /// Waits on a thread of its own: the bus's serves other calls meanwhile, and has no clock for us.
-async fn wait(receiver: Receiver<Answer>, waiting: Waiting) -> Option<Answer> {
+async fn wait(receiver: Receiver<Answer>, time: Duration, waiting: Waiting) -> Option<Answer> {
     let slot = Arc::<Mutex<Slot>>::default();
     let theirs = Arc::clone(&slot);
     let thread = thread::Builder::new().name("question".to_owned());
     let started = thread.spawn(move || {
-        let answer = receiver.recv_timeout(TIME).ok();
+        let answer = receiver.recv_timeout(time).ok();
         drop(waiting);
         let waker = {
             let mut slot = theirs.lock().unwrap_or_else(PoisonError::into_inner);
@@ -156,7 +206,8 @@ mod tests {
     };
 
     fn why(asker: &Asker) -> String {
-        let error = zbus::block_on(asker.ask(PROCESS)).expect_err("no answer");
+        let request = Request::Explain(PROCESS);
+        let error = zbus::block_on(asker.ask(request)).expect_err("no answer");
         error.to_string()
     }
 
@@ -166,7 +217,8 @@ mod tests {
         let asker = Asker::new(move |question| drop(sender.send(question)));
         let answering = thread::spawn(move || {
             let question = questions.recv().expect("a question");
-            question.answer(Err(format!("process {} is gone", question_pid(&PROCESS))));
+            assert_eq!(question.request, Request::Explain(PROCESS));
+            question.answer(Err("process 7 is gone".to_owned()));
             questions
         });
         assert!(why(&asker).contains("process 7 is gone"));
@@ -197,9 +249,5 @@ mod tests {
         // A loop that has ended answers nothing, at once.
         drop(questions);
         assert!(why(&asker).contains("too busy"));
-    }
-
-    fn question_pid(process: &ProcessId) -> u32 {
-        process.pid
     }
 }

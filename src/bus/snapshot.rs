@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use super::question::{Asker, Question};
-use crate::alert::Alert;
+use crate::alert::{Alert, Silence};
 use crate::collect::{Facts, HeapReading, KernelReading, Prober};
 use crate::report::Store;
 use crate::sample::{Sample, Source};
@@ -17,6 +17,8 @@ pub struct Snapshot {
     pub status: Status,
     /// Open alerts, the most severe first.
     pub alerts: Vec<Alert>,
+    /// What nobody is to be told of, the silence that ends first in front.
+    pub silences: Vec<Silence>,
     /// The processes that grow fastest, the fastest first.
     pub processes: Vec<Process>,
     /// The processes that probes are in or were to be in, of each source the fastest growing first.

@@ -14,7 +14,7 @@ impl Host {
     /// The name service switch is not asked: it may go to a directory server on the network,
     /// which this program is not let onto, and would hold up a tick for as long as that takes.
     /// Users it does not know go by their number.
-    pub(super) fn user(&self, uid: u32) -> Option<String> {
+    pub(crate) fn user(&self, uid: u32) -> Option<String> {
         let passwd = self
             .read_at_most(Path::new("etc/passwd"), MAX_PASSWD_BYTES)
             .ok()?;

@@ -20,6 +20,12 @@ impl Glob {
         })
     }
 
+    /// The pattern that matches this text and no other.
+    pub fn exactly(text: &str) -> Self {
+        let escaped = glob::Pattern::escape(text);
+        Self(glob::Pattern::new(&escaped).expect("what is escaped is a pattern"))
+    }
+
     /// Whether the whole of the text matches.
     pub fn matches(&self, text: &str) -> bool {
         self.0.matches(text)

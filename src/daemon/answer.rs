@@ -1,9 +1,9 @@
-//! What the loop knows of one process that somebody asks about.
+//! What the loop knows of one process that somebody asks after.
 
 use std::io;
 
 use super::{Daemon, clock};
-use crate::bus::{Explained, Question};
+use crate::bus::Explained;
 use crate::collect::Collector;
 use crate::sample::{ProcessId, Source};
 use crate::watch::Account;
@@ -12,13 +12,8 @@ use crate::watch::Account;
 const HEAP_SECS: f64 = 600.0;
 
 impl Daemon {
-    /// Answers a question from the bus.
-    pub(super) fn answer(&mut self, question: Question) {
-        let answer = self.explained(question.process);
-        question.answer(answer);
-    }
-
-    fn explained(&mut self, asked: ProcessId) -> Result<Explained, String> {
+    /// Tells why a process is taken for one that leaks, or why not.
+    pub(super) fn explained(&mut self, asked: ProcessId) -> Result<Explained, String> {
         let pid = asked.pid;
         let known = self.pages().process(pid);
         let is_asked = |known: &ProcessId| known.start_time_ticks() == asked.start_time_ticks();

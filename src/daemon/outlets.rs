@@ -127,6 +127,14 @@ impl Outlets {
         })
     }
 
+    /// Has a sink tended soon.
+    pub fn tend(&self, sink: &str) {
+        let mut outlets = self.running.iter().map(|running| &running.outlet);
+        if let Some(outlet) = outlets.find(|outlet| outlet.name() == sink) {
+            outlet.tend();
+        }
+    }
+
     /// Hands a change to a sink. False if it cannot take it now.
     pub fn offer(&self, sink: &str, delivery: Delivery) -> bool {
         let mut outlets = self.running.iter().map(|running| &running.outlet);

@@ -21,6 +21,7 @@ impl Daemon {
         self.shared.publish(Snapshot {
             status,
             alerts: self.state.book.standing(),
+            silences: self.state.book.standing_silences(),
             processes: growers.into_iter().map(Process::from).collect(),
             measured: [self.heaps(), self.kernel_memories()].concat(),
         });

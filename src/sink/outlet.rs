@@ -37,7 +37,14 @@ pub struct Report {
 #[derive(Debug)]
 pub struct Outlet {
     name: &'static str,
-    queue: SyncSender<Delivery>,
+    queue: SyncSender<Task>,
+}
+
+/// What a sink has to do.
+#[derive(Debug)]
+enum Task {
+    Send(Delivery),
+    Tend,
 }
 
 impl Outlet {
@@ -47,10 +54,10 @@ impl Outlet {
         sink: Box<dyn Sink>,
         report: impl Fn(Report) + Send + 'static,
     ) -> Result<Self> {
-        let (queue, deliveries) = sync_channel(QUEUE);
+        let (queue, tasks) = sync_channel(QUEUE);
         thread::Builder::new()
             .name(format!("sink-{name}"))
-            .spawn(move || run(name, sink, &deliveries, report))
+            .spawn(move || run(name, sink, &tasks, report))
             .with_context(|| format!("starting the thread of sink {name}"))?;
         Ok(Self { name, queue })
     }
@@ -62,24 +69,30 @@ impl Outlet {
 
     /// Hands a change to the sink, without waiting. False if its queue is full.
     pub fn offer(&self, delivery: Delivery) -> bool {
-        match self.queue.try_send(delivery) {
+        match self.queue.try_send(Task::Send(delivery)) {
             Ok(()) => true,
             Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => false,
         }
+    }
+
+    /// Has the sink tended soon, without waiting: now, or when it has sent what it was given.
+    pub fn tend(&self) {
+        // A sink whose queue is full has no time for it, and will be tended.
+        self.queue.try_send(Task::Tend).ok();
     }
 }
 
 fn run(
     sink: &'static str,
     mut inner: Box<dyn Sink>,
-    deliveries: &Receiver<Delivery>,
+    tasks: &Receiver<Task>,
     report: impl Fn(Report),
 ) {
     let mut wait = Duration::ZERO;
     loop {
-        let (sequence, result) = match deliveries.recv_timeout(wait) {
-            Ok(delivery) => (Some(delivery.sequence), Some(inner.send(&delivery))),
-            Err(RecvTimeoutError::Timeout) => (None, inner.tend()),
+        let (sequence, result) = match tasks.recv_timeout(wait) {
+            Ok(Task::Send(delivery)) => (Some(delivery.sequence), Some(inner.send(&delivery))),
+            Ok(Task::Tend) | Err(RecvTimeoutError::Timeout) => (None, inner.tend()),
             Err(RecvTimeoutError::Disconnected) => return,
         };
         wait = TEND_EVERY;

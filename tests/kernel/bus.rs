@@ -37,7 +37,8 @@ impl Bus {
              <allow send_requested_reply='true' send_type='error'/><allow receive_type='method_call'/>
              <allow receive_type='method_return'/><allow receive_type='error'/><allow receive_type='signal'/>
              <allow send_destination='org.freedesktop.DBus' send_interface='org.freedesktop.DBus'/></policy>
-             <policy user='root'><allow send_destination='org.freedesktop.DBus' send_interface='org.freedesktop.DBus.Monitoring'/></policy>
+             <policy user='root'><allow send_destination='org.freedesktop.DBus' send_interface='org.freedesktop.DBus.Monitoring'/>
+             <allow own='org.freedesktop.PolicyKit1'/><allow send_destination='org.freedesktop.PolicyKit1'/></policy>
              <include>{policy}</include></busconfig>"
         ))
         .expect("a configuration");
@@ -57,6 +58,13 @@ impl Bus {
 
     pub fn daemon(&self) -> Daemon {
         self.daemon_with("")
+    }
+
+    /// A daemon in the directory of one that has ended.
+    pub fn daemon_in(&self, directory: TempDir) -> Daemon {
+        Daemon::start_in(directory, "dbus.enabled = true", |command| {
+            command.env("DBUS_SYSTEM_BUS_ADDRESS", &self.address);
+        })
     }
 
     /// A daemon with a configuration that is appended to the quick profile's.
@@ -200,7 +208,8 @@ fn signals_tell_of_changes_but_not_of_whose() {
     let leak = Running::start(&mut Command::new(program("leak")));
     let pid = leak.pid();
     let raised = daemon.alert("raised", pid, SOON);
-    let id = format!("   string \"{}\"", raised["id"].as_str().expect("an id"));
+    let id = raised["id"].as_str().expect("an id");
+    let id = format!("   object path \"/org/memleakd/Memleakd1/alert/{id}\"");
     drop(leak);
     let mut seen: Vec<String> = Vec::new();
     for member in ["AlertRaised", "AlertCleared"] {
@@ -225,39 +234,53 @@ fn signals_tell_of_changes_but_not_of_whose() {
     );
 }
 
+/// One interface of what an object tells of itself, line by line.
+fn interface(xml: &str, name: &str) -> Vec<String> {
+    let from = xml
+        .find(&format!("<interface name=\"{name}\">"))
+        .unwrap_or_else(|| panic!("no {name} in {xml}"));
+    let to = from + xml[from..].find("</interface>").expect("its end");
+    let lines = xml[from..to].lines().map(str::trim);
+    let lines = lines.filter(|line| !line.is_empty());
+    lines.map(str::to_owned).collect()
+}
+
 #[test]
 #[ignore = "needs root and BTF"]
-fn the_interface_is_the_one_that_is_documented() {
+fn the_interfaces_are_those_that_are_documented() {
     let bus = Bus::start();
     let daemon = bus.daemon();
-    crate::stage::eventually("the name", || bus.ctl(None, &["status"]).0 == Some(0));
-    let output = Command::new("dbus-send")
-        .args([
-            &format!("--bus={}", bus.address),
-            "--print-reply=literal",
-            "--dest=org.memleakd.Memleakd1",
-        ])
-        .args([
+    let leak = Running::start(&mut Command::new(program("leak")));
+    let raised = daemon.alert("raised", leak.pid(), SOON);
+    let id = raised["id"].as_str().expect("an id");
+    let path = format!("/org/memleakd/Memleakd1/alert/{id}");
+    for (path, name, shipped) in [
+        (
             "/org/memleakd/Memleakd1",
-            "org.freedesktop.DBus.Introspectable.Introspect",
-        ])
-        .output()
-        .expect("dbus-send runs");
-    let live = String::from_utf8(output.stdout).expect("UTF-8");
-    let tag = "<interface name=\"org.memleakd.Memleakd1\">";
-    let own = |xml: &str| {
-        let from = xml.find(tag).expect("the interface");
-        let to = from + xml[from..].find("</interface>").expect("its end");
-        let lines = xml[from..to]
-            .lines()
-            .map(str::trim)
-            .filter(|line| !line.is_empty());
-        lines.map(str::to_owned).collect::<Vec<_>>()
-    };
-    let shipped =
-        include_str!("../../packaging/usr/share/dbus-1/interfaces/org.memleakd.Memleakd1.xml");
-    assert_eq!(own(&live), own(shipped));
-    drop(daemon);
+            "org.memleakd.Memleakd1",
+            include_str!("../../packaging/usr/share/dbus-1/interfaces/org.memleakd.Memleakd1.xml"),
+        ),
+        (
+            &path,
+            "org.memleakd.Memleakd1.Alert",
+            include_str!(
+                "../../packaging/usr/share/dbus-1/interfaces/org.memleakd.Memleakd1.Alert.xml"
+            ),
+        ),
+    ] {
+        let output = Command::new("dbus-send")
+            .args([
+                &format!("--bus={}", bus.address),
+                "--print-reply=literal",
+                "--dest=org.memleakd.Memleakd1",
+                path,
+                "org.freedesktop.DBus.Introspectable.Introspect",
+            ])
+            .output()
+            .expect("dbus-send runs");
+        let live = String::from_utf8(output.stdout).expect("UTF-8");
+        assert_eq!(interface(&live, name), interface(shipped, name));
+    }
 }
 
 #[test]

@@ -264,7 +264,7 @@ fn others_may_capture_their_own_processes_only() {
         let text = String::from_utf8([output.stdout, output.stderr].concat()).expect("UTF-8");
         (output.status.success(), text.trim().to_owned())
     };
-    let start = "org.memleakd.Memleakd1.StartCapture";
+    let start = "org.memleakd.Memleakd1.Capture";
     let (_, id) = call(None, &[start, &format!("uint32:{root}"), "double:2"]);
     let id = id.replace(' ', ":");
     let get = ["org.memleakd.Memleakd1.GetCapture", &id];

