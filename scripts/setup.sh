@@ -9,6 +9,11 @@ if [ "${1:-build}" = test ]; then
 	packages="$packages binutils g++ libgoogle-perftools4 libjemalloc2 libmimalloc2.0 libtcmalloc-minimal4 musl-tools"
 	packages="$packages dbus dbus-bin openssl python3 python3-aiosmtpd python3-dbusmock python3-dev util-linux"
 fi
+# Installed, it would be a service of this machine: a test runs an instance of its own.
+mail_server=
+if [ "${1:-build}" = test ] && [ ! -e target/test/usr/sbin/postfix ]; then
+	mail_server=postfix
+fi
 # Not all of these are in every archive: the bench leaves out what it cannot measure.
 optional=
 unpacked=
@@ -54,9 +59,10 @@ done
 if [ -n "$unpacked" ] && { command -v nginx >/dev/null || [ -e target/bench/usr/sbin/nginx ]; }; then
 	unpacked=
 fi
-[ -n "$missing$wanted$unpacked" ] || exit 0
+[ -n "$missing$wanted$unpacked$mail_server" ] || exit 0
 
 if [ "$(id -u)" != 0 ]; then
+	[ -n "$missing$wanted$unpacked" ] || exit 0 # The test that needs the mail server needs root, too.
 	echo "setup: packages are missing, run as root: apt-get install$missing$wanted" >&2
 	exit 1
 fi
@@ -79,4 +85,19 @@ if [ -n "$unpacked" ]; then
 	mkdir -p target/bench
 	(cd target/bench && apt-get -q download "$unpacked" >/dev/null 2>&1 && dpkg -x "$unpacked"_*.deb .) ||
 		echo "setup: this machine's archive has no $unpacked"
+fi
+if [ -n "$mail_server" ]; then
+	# With the libraries that a machine without a mail server may not have.
+	libraries=$(apt-cache depends "$mail_server" | sed -n 's/^ *Depends: \(lib\(db\|icu\|nsl\|sasl\|tirpc\)[^ ]*\)$/\1/p')
+	echo "setup: unpacking into target/test, without installing it: $mail_server"
+	mkdir -p target/test/packages
+	(
+		cd target/test/packages
+		# shellcheck disable=SC2086 # a list of words
+		apt-get -q download "$mail_server" $libraries >/dev/null 2>&1
+		for package in *.deb; do
+			dpkg -x "$package" ..
+		done
+		rm -r ../packages
+	)
 fi

@@ -24,7 +24,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::collect::{HostMemory, LimitKind};
 use crate::config::Severity;
-use crate::sample::{Point, Source};
+use crate::sample::Source;
+pub use crate::sample::{MAX_POINTS, Point};
 use crate::site::Site;
 
 /// One change of one alert, complete in itself.
@@ -146,7 +147,7 @@ pub struct Alert {
     /// of `/proc/pressure/memory`.
     #[serde(default)]
     pub host_pressure_percent: Option<f64>,
-    /// How large it was, the oldest first: at most [`MAX_POINTS`](crate::sample::MAX_POINTS) points.
+    /// How large it was, the oldest first: at most [`MAX_POINTS`] points.
     #[serde(default)]
     pub curve: Vec<Point>,
     /// When it is said again, if it still stands and nothing else happens.

@@ -1,32 +1,47 @@
 //! Alerts as mail, in two programs that share nothing but a directory.
 //!
-//! The daemon has no network: it [`compose()`]s a finished message (RFC 5322) for each change of an
-//! alert and [`put`](Spool::put)s it into the [`Spool`]. `memleakd-mail` has nothing but the
-//! network and the spool: its [`Courier`] reads sender and recipients from each message and
-//! hands it to the [`Server`]. A message leaves the spool when a server has taken it; until then
-//! it waits, and what is refused for good is parked where a person can look at it.
+//! The daemon has no network: it makes [`letters()`] of the changes of alerts, [`compose()`]s a
+//! finished message (RFC 5322) of each and [`put`](Spool::put)s it into the [`Spool`].
+//! `memleakd-mail` has nothing but the network and the spool: its [`Courier`] reads sender and
+//! recipients from each message and hands it to the [`Transport`]. A message leaves the spool when
+//! it was taken there; until then it waits, and what is refused for good is parked where a person
+//! can look at it.
 
 mod backoff;
 mod body;
 mod compose;
 mod connection;
 mod courier;
+mod digest;
 mod envelope;
 mod facts;
 #[cfg(test)]
 mod fixture;
+mod html;
+mod letter;
+mod page;
+mod plot;
+mod progress;
+mod route;
+mod sendmail;
 mod server;
 mod spool;
 mod stop;
 mod text;
+mod thread;
+mod told;
+mod transport;
 mod watch;
 
 pub use backoff::Backoff;
-pub use compose::{compose, name};
+pub use compose::compose;
 pub use courier::{Courier, Round};
-pub use server::Server;
+pub use letter::{Letter, letters};
+pub use route::has_recipients;
 pub use spool::{Lock, MAX_MESSAGE_BYTES, MAX_REJECTED, MAX_WAITING, Spool, Waiting};
 pub use stop::Stop;
+pub use told::Told;
+pub use transport::Transport;
 pub use watch::{Until, watch};
 
 use std::fs::File;

@@ -8,18 +8,31 @@ use anyhow::{Context, Result};
 use clap::Parser;
 use memleakd::config::{self, Search};
 use memleakd::logging;
-use memleakd::mail::{Courier, Server, Spool, Stop, Until, watch};
+use memleakd::mail::{Courier, Spool, Stop, Transport, Until, watch};
 use memleakd::program::state_directory;
 
 /// Something is left for later (EX_TEMPFAIL of sysexits.h).
 const LEFT: u8 = 75;
+
+const HELP: &str = "\
+What a server refuses with a number from 500 on is put into rejected/ of the spool at once, and
+whatever else could not be sent for 24 hours; both are said in the journal as errors. Until then
+mails are tried again, after 5 seconds at first and 15 minutes at last.
+
+With mail.sendmail a program takes the mails instead of a server. It is called without a shell, as
+  PROGRAM -i -f FROM -- RECIPIENT…
+with the mail on its standard input, and may take as long as mail.timeout. By its exit status
+(sysexits.h) a mail is taken (0), refused for good (65, 67, 68), or tried again (all others). In
+memleakd-mail.service it runs as a user of no rights who may write nowhere but into the spool, and
+setuid and setgid programs get no rights: msmtp and its like work there, the sendmail of Postfix,
+Exim and OpenSMTPD does not. These take mails at localhost, which is what is done by default.";
 
 /// Sends the mails that memleakd has put into its spool.
 ///
 /// Without --watch or --until-empty each waiting mail is tried once; the exit status is 0 if
 /// none is left, 75 if some are left for later.
 #[derive(Debug, Parser)]
-#[command(version)]
+#[command(version, after_long_help = HELP)]
 struct Arguments {
     /// Reads this configuration file and no other.
     #[arg(long, value_name = "FILE")]
@@ -53,13 +66,13 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
         .load(),
     }?;
     let credentials = env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
-    let server = Server::new(&config.mail, credentials.as_deref())?;
+    let transport = Transport::new(&config.mail, credentials.as_deref())?;
     let spool = Spool::open(
         arguments
             .spool
             .unwrap_or_else(|| state_directory().join("spool")),
     )?;
-    let mut courier = Courier::new(spool, server);
+    let mut courier = Courier::new(spool, transport);
     if !arguments.watch && !arguments.until_empty {
         courier.round(|| false)?;
         let left = !courier.spool().waiting()?.is_empty();

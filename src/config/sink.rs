@@ -52,7 +52,7 @@ pub struct Mail {
     pub username: String,
     /// Where the password is; empty is the credential `memleakd.smtp-password` of the service.
     pub password_file: PathBuf,
-    /// How long the server may take for one answer.
+    /// How long the server may take for one answer, or the program for one mail.
     pub timeout: Span,
 }
 

@@ -10,6 +10,7 @@ use crate::alert::{Packing, Reach};
 use crate::bus::{Service, Shared};
 use crate::config::{self, Config};
 use crate::quantity::Span;
+use crate::mail::has_recipients;
 use crate::sink::{Console, Delivery, Form, Journal, Mail, Outlet, Sink};
 
 /// The sinks that the configuration asks for and that can be had.
@@ -88,7 +89,7 @@ impl Outlets {
             let shared = next.outlets.shared.clone();
             next.add("dbus", "", || Ok(Box::new(Service::new(shared))));
         }
-        if !config.mail.to.is_empty() {
+        if has_recipients(&config.mail) {
             let settings = format!("{:?}", config.mail);
             next.add("mail", &settings, || {
                 Ok(Box::new(Mail::new(config.mail.clone(), state_directory)?))

@@ -2,105 +2,48 @@
 //!
 //! First one sentence that says it all, then the facts, then what to do.
 
-use jiff::tz::TimeZone;
-
-use super::facts::{Clock, facts};
-use super::text::{clean, shell_word, shorten, wrap};
-use crate::alert::{Alert, Change, Reason};
-use crate::site::words;
+use super::page::{Page, Step};
+use super::text::{shorten, wrap};
 
 /// Longer lines would have to be encoded, and are broken anyhow on a small screen.
-const WIDTH: usize = 74;
+pub(super) const WIDTH: usize = 74;
 
 /// The column where values begin.
 const INDENT: usize = 11;
 
-/// The whole text. Its times are told in the given zone.
-pub(super) fn text(alert: &Alert, zone: &TimeZone) -> String {
-    let clock = Clock {
-        zone,
-        now: alert.time,
-    };
-    let mut sentence = shorten(&clean(&alert.message), 1000);
-    if !sentence.ends_with(['.', '…']) {
-        sentence.push('.');
-    }
-    let mut lines = wrap(&sentence, WIDTH);
+/// The whole text.
+pub(super) fn text(page: &Page) -> String {
+    let opening = format!("{}: {}", page.tone.word(), page.sentence);
+    let mut lines = wrap(&opening, WIDTH);
     lines.push(String::new());
-    for (label, value) in facts(alert, &clock) {
-        let value = shorten(&clean(&value), WIDTH - INDENT);
+    for (label, value) in &page.facts {
+        let value = shorten(value, WIDTH - INDENT);
         lines.push(format!("{label:<INDENT$}{value}"));
     }
-    let sites = words::lines(&alert.sites, words::IN_ALERT);
-    if !sites.is_empty() {
+    if !page.sites.is_empty() {
         lines.push(String::new());
     }
-    lines.extend(sites.iter().map(|line| fit(line)));
+    lines.extend(page.sites.iter().map(|line| shorten(line, WIDTH)));
+    if let Some(calm) = page.calm {
+        lines.push(String::new());
+        lines.extend(wrap(calm, WIDTH));
+    }
     lines.push(String::new());
-    lines.extend(advice(alert, &clock));
+    lines.extend(steps(&page.steps));
+    for sentence in &page.outlook {
+        lines.push(String::new());
+        lines.extend(wrap(sentence, WIDTH));
+    }
     lines.join("\n")
 }
 
-/// A line with its indentation, cut to what there is room for.
-fn fit(line: &str) -> String {
-    let text = line.trim_start();
-    let indent = &line[..line.len() - text.len()];
-    format!("{indent}{}", shorten(&clean(text), WIDTH - indent.len()))
-}
-
-fn advice(alert: &Alert, clock: &Clock<'_>) -> Vec<String> {
-    // Whole, and quoted: an identity is made of names that anybody may have chosen, and these
-    // lines are for copying.
-    let id = shell_word(&clean(&alert.id));
-    let field = shell_word(&format!("MEMLEAKD_ID={}", clean(&alert.id)));
-    if alert.change == Change::Cleared {
-        let why = match alert.reason {
-            Some(Reason::Exited) => {
-                "Nothing needs doing: the process has ended, its memory is free again."
-            }
-            Some(Reason::Restarted) => {
-                "Its memory is free again. Its leak is not mended: the process that runs now will grow as well."
-            }
-            Some(Reason::OomKilled) => {
-                "The process is gone and its memory is free again. Its leak is not mended: if it is started again, so does that."
-            }
-            Some(Reason::RuleChanged) => "Nothing needs doing: the rules no longer cover it.",
-            Some(Reason::StoppedGrowing) | None => {
-                "Nothing needs doing: it no longer grows. What it has gained it may keep until it is restarted."
-            }
-        };
-        let mut lines = wrap(why, WIDTH);
-        lines.extend([
-            String::new(),
-            "What was said about it:".to_owned(),
-            format!("  journalctl {field}"),
-        ]);
-        return lines;
-    }
-    let mut lines = match alert.sites.is_empty() {
-        true => vec![
-            "See the details, and where it leaks once that is known:".to_owned(),
-            format!("  memleakctl show {id}"),
-        ],
-        false => vec![
-            "See the details:".to_owned(),
-            format!("  memleakctl show {id}"),
-            "See every place that allocates, or draw a flame graph:".to_owned(),
-            format!("  memleakctl report {id}"),
-            format!("  memleakctl report {id} --format svg --output leak.svg"),
-        ],
-    };
-    lines.extend([
-        "See what was said about it before:".to_owned(),
-        format!("  journalctl {field}"),
-    ]);
-    if let Some(next) = alert.next_reminder {
-        let again = format!(
-            "If it goes on, you will be told again at {}.",
-            clock.tell(next)
-        );
-        lines.push(String::new());
-        lines.extend(wrap(&again, WIDTH));
+/// Commands are never broken, as they are for copying.
+pub(super) fn steps(steps: &[Step]) -> Vec<String> {
+    let mut lines = Vec::new();
+    for step in steps {
+        lines.push(step.what.to_owned());
+        let commands = step.commands.iter();
+        lines.extend(commands.map(|command| format!("  {command}")));
     }
     lines
 }
@@ -108,9 +51,11 @@ fn advice(alert: &Alert, clock: &Clock<'_>) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use jiff::Timestamp;
+    use jiff::tz::TimeZone;
 
     use super::*;
-    use crate::alert::{Cause, Check, Gate};
+    use crate::alert::{Alert, Cause, Change, Check, Gate, Reason};
+    use crate::config::Severity;
     use crate::detect::Bound;
     use crate::mail::fixture;
     use crate::site::{Frame, Site};
@@ -139,6 +84,9 @@ mod tests {
                 ..Site::default()
             }],
             loss: vec!["12 allocations came while the map was full".to_owned()],
+            host_available_bytes: Some(1 << 30),
+            host_total_bytes: Some(31 << 30),
+            host_pressure_percent: Some(12.4),
             ..fixture::leak()
         }
     }
@@ -159,22 +107,23 @@ mod tests {
         }
     }
 
-    fn berlin() -> TimeZone {
-        TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").expect("is a time zone")
+    fn text(alert: &Alert) -> String {
+        let berlin = TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").expect("is a time zone");
+        super::text(&Page::of(alert, &berlin))
     }
 
     #[test]
     fn a_leak_first_in_a_sentence_then_in_numbers_then_what_to_do() {
         let next = "2026-11-23T02:01:07Z".parse().expect("is a time");
         let expected = "\
-postgres (pid 812, postgresql.service) leaks memory: it grows by
+CRITICAL: postgres (pid 812, postgresql.service) leaks memory: it grows by
 12 MiB/min (at least 10 MiB/min), has gained 118 MiB in 10 min and holds
 1.2 GiB; memory.max of its cgroup (2 GiB) would be reached in 1 h 10 min.
 
 Process    postgres (812), the fastest of 4 that leak
 Program    /usr/lib/postgresql/15/bin/postgres
 Unit       postgresql.service
-Host       db1
+Host       db1: 1 GiB of its 31 GiB left, tasks wait 12% of the time
 Rate       12 MiB/min, at least 10 MiB/min
 Gained     118 MiB in 3 h 10 min, since Sat 2026-11-21 23:51 CET
 Size       1.2 GiB
@@ -197,15 +146,37 @@ See the details:
 See every place that allocates, or draw a flame graph:
   memleakctl report 5c0f3a91d27e
   memleakctl report 5c0f3a91d27e --format svg --output leak.svg
+Take note of it, which ends its reminders:
+  memleakctl ack 5c0f3a91d27e
+Hear nothing of the kind for a while:
+  memleakctl silence --unit postgresql.service --for 8h
 See what was said about it before:
   journalctl MEMLEAKD_ID=5c0f3a91d27e
 
-If it goes on, you will be told again at Mon 2026-11-23 03:01 CET.";
+If it goes on, you will be told again at Mon 2026-11-23 03:01 CET, and at
+once when it is over.";
         let reminded = Alert {
             next_reminder: Some(next),
+            severity: Severity::Critical,
             ..leak()
         };
-        assert_eq!(text(&reminded, &berlin()), expected);
+        assert_eq!(text(&reminded), expected);
+    }
+
+    #[test]
+    fn what_somebody_looks_after_is_not_to_be_taken_note_of_again() {
+        let time = "2026-11-22T01:00:00Z".parse().expect("is a time");
+        let text = text(&Alert {
+            acknowledged: Some(time),
+            acknowledged_by: Some("ann\nBcc:".to_owned()),
+            next_reminder: None,
+            ..leak()
+        });
+        assert!(!text.contains("memleakctl ack"), "{text}");
+        assert!(
+            text.ends_with("ann\\u{a}Bcc: has taken note of it at 02:00 CET: there are no reminders,\nonly what is new."),
+            "{text}"
+        );
     }
 
     #[test]
@@ -215,14 +186,12 @@ If it goes on, you will be told again at Mon 2026-11-23 03:01 CET.";
             (Reason::Exited, "the process has ended"),
             (Reason::RuleChanged, "the rules no longer cover it"),
         ] {
-            let text = text(
-                &Alert {
-                    change: Change::Cleared,
-                    reason: Some(reason),
-                    ..leak()
-                },
-                &berlin(),
-            );
+            let text = text(&Alert {
+                change: Change::Cleared,
+                reason: Some(reason),
+                ..leak()
+            });
+            assert!(text.starts_with("CLEARED: "), "{text}");
             assert!(
                 text.contains(&format!("\nNothing needs doing: {why}")),
                 "{text}"
@@ -236,22 +205,19 @@ If it goes on, you will be told again at Mon 2026-11-23 03:01 CET.";
     #[test]
     fn a_command_to_copy_is_whole_and_does_nothing_else() {
         let name = format!("default:/{} $(reboot)'", "x".repeat(300));
-        let text = text(
-            &Alert {
-                id: name.clone(),
-                ..leak()
-            },
-            &berlin(),
-        );
+        let text = text(&Alert {
+            id: name.clone(),
+            unit: Some("a;reboot'.service".to_owned()),
+            ..leak()
+        });
         let quoted = name.replace('\'', r"'\''");
-        assert!(
-            text.contains(&format!("\n  memleakctl show '{quoted}'\n")),
-            "{text}"
-        );
-        assert!(
-            text.contains(&format!("\n  journalctl 'MEMLEAKD_ID={quoted}'")),
-            "{text}"
-        );
+        for command in [
+            format!("\n  memleakctl show '{quoted}'\n"),
+            format!("\n  journalctl 'MEMLEAKD_ID={quoted}'"),
+            "\n  memleakctl silence --unit 'a;reboot'\\''.service' --for 8h\n".to_owned(),
+        ] {
+            assert!(text.contains(&command), "{text}");
+        }
     }
 
     #[test]
@@ -266,6 +232,9 @@ If it goes on, you will be told again at Mon 2026-11-23 03:01 CET.";
             Alert {
                 growth_bytes_per_sec: f64::NAN,
                 growth_bytes_per_sec_low: f64::INFINITY,
+                host_pressure_percent: Some(f64::NAN),
+                host_available_bytes: Some(u64::MAX),
+                host_total_bytes: Some(0),
                 ..leak()
             },
             Alert {
@@ -283,7 +252,7 @@ If it goes on, you will be told again at Mon 2026-11-23 03:01 CET.";
                 next_reminder: Some(Timestamp::MAX),
                 ..alert.clone()
             };
-            let text = text(&reminded, &berlin());
+            let text = text(&reminded);
             assert!(
                 text.lines().all(|line| line.chars().count() <= WIDTH),
                 "{text}"

@@ -1,59 +1,65 @@
-//! One change of one alert as a finished message.
+//! Letters as finished messages (RFC 5322).
 
 use anyhow::{Context, Result};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use lettre::Address;
-use lettre::message::header::{ContentType, HeaderName, HeaderValue, To};
-use lettre::message::{Mailbox, Mailboxes, Message, SinglePart};
+use lettre::message::header::{ContentTransferEncoding, ContentType, HeaderName, HeaderValue, To};
+use lettre::message::{
+    Attachment, Body, Mailbox, Mailboxes, Message, MultiPart, MultiPartKind, SinglePart,
+};
 
 use super::body;
-use super::facts::span;
-use super::text::{clean, clean_for_header, shorten};
-use crate::alert::{Alert, Change, Reason, State};
+use super::digest::Digest;
+use super::html;
+use super::letter::Letter;
+use super::page::Page;
+use super::plot::Plot;
+use super::text::{clean_for_header, shorten};
+use super::thread::domain;
+use crate::alert::Alert;
 use crate::config;
-use crate::config::Severity;
-use crate::quantity::Rate;
 
-/// What a subject has room for, in characters.
-const MAX_SUBJECT: usize = 78;
+/// So many incidents a digest refers to; a mail program needs no more to find it.
+const MAX_REFERENCES: usize = 20;
 
-/// Composes the mail that tells of one change, for everybody in `mail.to`.
+/// Composes the message of a letter.
 ///
-/// `sequence` numbers the changes of an alert. The same change with the same number gives the
-/// same Message-ID, so that a mail that was sent twice is seen once; all mails of one alert are
-/// one thread. Times are told in the system's time zone. To nobody is an error: the caller looks
-/// at `mail.to` first.
-pub fn compose(alert: &Alert, mail: &config::Mail, sequence: u64) -> Result<Vec<u8>> {
-    compose_in(&TimeZone::system(), alert, mail, sequence)
+/// `sequence` is the delivery's. The same letter with the same number gives the same message, to
+/// the byte, so that a mail that was sent twice is seen once; all mails of one incident are one
+/// thread. Times are told in the system's time zone.
+pub fn compose(letter: &Letter<'_>, mail: &config::Mail, sequence: u64) -> Result<Vec<u8>> {
+    compose_in(&TimeZone::system(), letter, mail, sequence)
 }
 
-/// The name of a change among all changes of all alerts, fit to be a file name.
-///
-/// The change waits in the spool under this name, and its Message-ID begins with it.
-pub fn name(alert: &Alert, sequence: u64) -> String {
-    format!(
-        "{}.{}.{sequence}.{}",
-        root(&alert.id),
-        alert.change,
-        alert.time.as_millisecond()
-    )
+/// What is different between the message of one alert and a digest.
+struct Content {
+    subject: String,
+    in_reply_to: Option<String>,
+    references: Option<String>,
+    id: String,
+    severity: String,
+    change: String,
+    text: String,
+    html: String,
+    /// The picture, and its Content-ID.
+    picture: Option<(Plot, String)>,
 }
 
 fn compose_in(
     zone: &TimeZone,
-    alert: &Alert,
+    letter: &Letter<'_>,
     mail: &config::Mail,
     sequence: u64,
 ) -> Result<Vec<u8>> {
-    let domain = domain(&alert.host);
-    let thread = format!("<{}@{domain}>", root(&alert.id));
-    let to = mail
+    let last = letter.stories[letter.stories.len() - 1].last();
+    let domain = domain(&last.host);
+    let to = letter
         .to
         .iter()
         .map(|address| Ok(Mailbox::from(address.parse::<Address>()?)))
         .collect::<Result<Mailboxes>>()
-        .context("reading mail.to")?;
+        .context("reading the addresses of [mail]")?;
     let from = match mail.from.as_str() {
         "" => Address::new("memleakd", &domain),
         address => address.parse(),
@@ -62,131 +68,160 @@ fn compose_in(
         Some("memleakd".to_owned()),
         from.context("reading mail.from")?,
     );
-    let id = shorten(&clean_for_header(&alert.id), 200);
-    let text = body::text(alert, zone);
-    let message = Message::builder()
+    let id = letter.id(sequence);
+    let content = match &letter.stories[..] {
+        [_] => of_one(letter, zone, &format!("curve.{id}@{domain}")),
+        _ => of_many(letter, zone),
+    };
+    let message_id = match &letter.stories[..] {
+        [story] if story.is_root() => story.thread.root.clone(),
+        _ => format!("<{id}@{domain}>"),
+    };
+    let mut builder = Message::builder()
         .from(from)
         .header(To::from(to))
         // Mail knows no time before 1970.
-        .date(alert.time.max(Timestamp::UNIX_EPOCH).into())
-        .subject(subject(alert))
-        .message_id(Some(format!("<{}@{domain}>", name(alert, sequence))))
-        .in_reply_to(thread.clone())
-        .references(thread)
+        .date(last.time.max(Timestamp::UNIX_EPOCH).into())
+        .subject(content.subject)
+        .message_id(Some(message_id));
+    if let Some(root) = content.in_reply_to {
+        builder = builder.in_reply_to(root);
+    }
+    if let Some(references) = content.references {
+        builder = builder.references(references);
+    }
+    let list = format!("memleakd alerts <memleakd.{domain}>");
+    let message = builder
         .raw_header(field("Auto-Submitted", "auto-generated"))
         .raw_header(field("X-Auto-Response-Suppress", "All"))
-        .raw_header(field(
-            "List-Id",
-            &format!("memleakd alerts <memleakd.{domain}>"),
+        .raw_header(field("List-Id", &list))
+        .raw_header(field("X-Memleakd-Id", &content.id))
+        .raw_header(field("X-Memleakd-Severity", &content.severity))
+        .raw_header(field("X-Memleakd-Change", &content.change))
+        .multipart(alternatives(
+            content.text,
+            content.html,
+            content.picture,
+            &id,
         ))
-        .raw_header(field("X-Memleakd-Id", &id))
-        .raw_header(field("X-Memleakd-Severity", &alert.severity.to_string()))
-        .raw_header(field("X-Memleakd-Change", &alert.change.to_string()))
-        .singlepart(
-            SinglePart::builder()
-                .header(ContentType::TEXT_PLAIN)
-                .body(text),
-        )
         .context("composing a mail")?;
     Ok(message.formatted())
+}
+
+fn of_one(letter: &Letter<'_>, zone: &TimeZone, picture_id: &str) -> Content {
+    let story = &letter.stories[0];
+    let alert = story.last();
+    let page = Page::of(alert, zone);
+    let picture = Plot::of(alert).map(|plot| (plot, picture_id.to_owned()));
+    let shown = picture.as_ref().map(|(plot, id)| (plot, id.as_str()));
+    let Threading {
+        prefix,
+        in_reply_to,
+    } = threading(story.is_root(), story.is_first, &story.thread.root);
+    Content {
+        subject: format!("{prefix}{}", story.thread.subject),
+        references: in_reply_to.clone(),
+        in_reply_to,
+        id: short_id(alert),
+        severity: alert.severity.to_string(),
+        change: alert.change.to_string(),
+        text: body::text(&page),
+        html: html::html(&page, shown),
+        picture,
+    }
+}
+
+fn of_many(letter: &Letter<'_>, zone: &TimeZone) -> Content {
+    let digest = Digest::of(&letter.stories, zone);
+    let stories = letter.stories.iter();
+    let roots = stories.clone().map(|story| story.thread.root.as_str());
+    let roots: Vec<_> = roots.take(MAX_REFERENCES).collect();
+    let ids = stories.clone().map(|story| short_id(story.last()));
+    let ids: Vec<_> = ids.take(MAX_REFERENCES).collect();
+    let severity = stories.map(|story| story.last().severity).max();
+    Content {
+        in_reply_to: None,
+        references: Some(roots.join(" ")),
+        id: ids.join(" "),
+        severity: severity.map(|most| most.to_string()).unwrap_or_default(),
+        change: "digest".to_owned(),
+        text: digest.text(),
+        html: digest.html(),
+        subject: digest.subject,
+        picture: None,
+    }
+}
+
+/// How a mail is tied to the others of its incident.
+struct Threading {
+    prefix: &'static str,
+    in_reply_to: Option<String>,
+}
+
+fn threading(is_root: bool, is_first: bool, root: &str) -> Threading {
+    let in_reply_to = (!is_root).then(|| root.to_owned());
+    let prefix = match is_root || is_first {
+        true => "",
+        false => "Re: ",
+    };
+    Threading {
+        prefix,
+        in_reply_to,
+    }
+}
+
+fn short_id(alert: &Alert) -> String {
+    shorten(&clean_for_header(&alert.id), 200)
+}
+
+/// The text, and the HTML with its picture.
+///
+/// What separates the parts follows from the message, so that it is the same when it is composed
+/// again. No part can hold it, as "=" is always encoded in them.
+fn alternatives(
+    text: String,
+    html: String,
+    picture: Option<(Plot, String)>,
+    id: &str,
+) -> MultiPart {
+    let part = |text, kind| {
+        SinglePart::builder()
+            .header(kind)
+            .body(quoted_printable(text))
+    };
+    let start = |kind, name| {
+        let id: String = id.chars().take(40).collect();
+        MultiPart::builder()
+            .kind(kind)
+            .boundary(format!("=_{name}_{id}"))
+    };
+    let alternatives = start(MultiPartKind::Alternative, "alternatives")
+        .singlepart(part(text, ContentType::TEXT_PLAIN));
+    let html = part(html, ContentType::TEXT_HTML);
+    let Some((plot, id)) = picture else {
+        return alternatives.singlepart(html);
+    };
+    let png = ContentType::parse("image/png").expect("is a media type");
+    let picture = Attachment::new_inline_with_name(id, "growth.png".to_owned()).body(plot.png, png);
+    let related = start(MultiPartKind::Related, "related");
+    alternatives.multipart(related.singlepart(html).singlepart(picture))
+}
+
+fn quoted_printable(text: String) -> Body {
+    let encoding = ContentTransferEncoding::QuotedPrintable;
+    Body::new_with_encoding(text, encoding).expect("any text can be quoted-printable")
 }
 
 fn field(name: &'static str, value: &str) -> HeaderValue {
     HeaderValue::new(HeaderName::new_from_ascii_str(name), value.to_owned())
 }
 
-/// What all changes of an alert have in common: its identity where that fits into a Message-ID
-/// and a file name, else what fits of it and a hash.
-fn root(id: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
-    if (1..=40).contains(&id.len()) && id.chars().all(is_plain) {
-        return id.to_owned();
-    }
-    let id = if id.is_empty() { "-" } else { id };
-    let readable: String = id
-        .chars()
-        .take(40)
-        .map(|c| if is_plain(c) { c } else { '-' })
-        .collect();
-    // FNV-1a, because the standard library's hashes may differ from one release to the next.
-    let hash = id.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
-    });
-    format!("{readable}.{hash:016x}")
-}
-
-/// The host's name as a mail domain; one that cannot be is `localhost`.
-fn domain(host: &str) -> String {
-    let domain: String = host
-        .chars()
-        .map(|c| {
-            if c.is_ascii_alphanumeric() || c == '.' {
-                c
-            } else {
-                '-'
-            }
-        })
-        .collect();
-    let domain = domain.trim_matches(['-', '.']);
-    match Address::new("memleakd", domain) {
-        Ok(_) => domain.to_owned(),
-        Err(_) => "localhost".to_owned(),
-    }
-}
-
-/// `[memleakd] WARNING db1: postgres (812) grows 12 MiB/min`.
-fn subject(alert: &Alert) -> String {
-    let rate = Rate::from_bytes_per_sec(alert.growth_bytes_per_sec);
-    let (word, what) = match (alert.change, alert.reason) {
-        (Change::Cleared, Some(Reason::Exited)) => ("CLEARED", "has ended".to_owned()),
-        (Change::Cleared, Some(Reason::Restarted)) => ("CLEARED", "was restarted".to_owned()),
-        (Change::Cleared, Some(Reason::OomKilled)) => {
-            ("CLEARED", "was killed as memory ran out".to_owned())
-        }
-        (Change::Cleared, Some(Reason::RuleChanged)) => {
-            ("CLEARED", "is no longer watched".to_owned())
-        }
-        (Change::Cleared, _) => ("CLEARED", "stopped growing".to_owned()),
-        _ if alert.state == State::Stale => {
-            (word(alert.severity), "is not seen any more".to_owned())
-        }
-        (Change::Reminded, _) => (word(alert.severity), format!("still grows {rate}")),
-        _ => (word(alert.severity), format!("grows {rate}")),
-    };
-    let start = format!("[memleakd] {word} ");
-    let end = format!(" ({}) {what}", alert.pid);
-    let host = clean_for_header(&alert.host);
-    let comm = clean_for_header(&alert.comm);
-    // Names give way to what was measured, the longer one first.
-    let room = MAX_SUBJECT.saturating_sub(start.chars().count() + 2 + end.chars().count());
-    let (n_host, n_comm) = (host.chars().count(), comm.chars().count());
-    let host = shorten(&host, (room / 2).max(room.saturating_sub(n_comm)));
-    let comm = shorten(&comm, (room - room / 2).max(room.saturating_sub(n_host)));
-    let subject = clean(&format!("{start}{host}: {comm}{end}"));
-    let left = alert
-        .exhausts_in_secs
-        .filter(|_| alert.severity == Severity::Critical && alert.change != Change::Cleared)
-        .filter(|_| alert.state != State::Stale);
-    let left = left.map(|secs| format!(", {} left", span(secs as f64)));
-    match left {
-        Some(left) if subject.chars().count() + left.chars().count() <= MAX_SUBJECT => {
-            subject + &left
-        }
-        _ => subject,
-    }
-}
-
-fn word(severity: Severity) -> &'static str {
-    match severity {
-        Severity::Warning => "WARNING",
-        Severity::Critical => "CRITICAL",
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::alert::Point;
     use crate::mail::fixture::leak;
+    use crate::mail::{Told, letters};
     use proptest::prelude::*;
 
     fn mail() -> config::Mail {
@@ -196,179 +231,62 @@ mod tests {
         }
     }
 
+    fn composed(changes: &[Alert]) -> String {
+        let letters = letters(changes, &mail(), &Told::default());
+        assert_eq!(letters.len(), 1);
+        let message = compose_in(&TimeZone::UTC, &letters[0], &mail(), 1).expect("composes");
+        String::from_utf8(message).expect("is ASCII")
+    }
+
     #[test]
-    fn the_subject_says_how_bad_where_who_and_what() {
-        let critical = Alert {
-            severity: Severity::Critical,
-            change: Change::Escalated,
+    fn the_same_letter_is_the_same_message() {
+        let curve = [(60.0, 1), (0.0, 2)]
+            .map(|(secs_ago, bytes)| Point { secs_ago, bytes })
+            .to_vec();
+        let drawn = Alert { curve, ..leak() };
+        let other = Alert {
+            id: "0123456789ab".to_owned(),
             ..leak()
         };
-        let cleared = Alert {
-            change: Change::Cleared,
-            severity: Severity::Critical,
-            ..leak()
-        };
-        for (alert, expected) in [
-            (
-                leak(),
-                "[memleakd] WARNING db1: postgres (812) grows 12 MiB/min",
-            ),
-            (
-                Alert {
-                    change: Change::Reminded,
-                    ..leak()
-                },
-                "[memleakd] WARNING db1: postgres (812) still grows 12 MiB/min",
-            ),
-            (
-                critical.clone(),
-                "[memleakd] CRITICAL db1: postgres (812) grows 12 MiB/min, 1 h 10 min left",
-            ),
-            (
-                Alert {
-                    host: "db1.rack7.example.org".to_owned(),
-                    ..critical
-                },
-                "[memleakd] CRITICAL db1.rack7.example.org: postgres (812) grows 12 MiB/min",
-            ),
-            (
-                Alert {
-                    host: "a-very-long-name-of-a-host.in-a-rack.example.org".to_owned(),
-                    ..leak()
-                },
-                "[memleakd] WARNING a-very-long-n….example.org: postgres (812) grows 12 MiB/min",
-            ),
-            (
-                cleared.clone(),
-                "[memleakd] CLEARED db1: postgres (812) stopped growing",
-            ),
-            (
-                Alert {
-                    reason: Some(Reason::Exited),
-                    ..cleared.clone()
-                },
-                "[memleakd] CLEARED db1: postgres (812) has ended",
-            ),
-            (
-                Alert {
-                    reason: Some(Reason::OomKilled),
-                    ..cleared.clone()
-                },
-                "[memleakd] CLEARED db1: postgres (812) was killed as memory ran out",
-            ),
-            (
-                Alert {
-                    change: Change::Updated,
-                    state: State::Stale,
-                    severity: Severity::Critical,
-                    ..leak()
-                },
-                "[memleakd] CRITICAL db1: postgres (812) is not seen any more",
-            ),
-            (
-                Alert {
-                    reason: Some(Reason::RuleChanged),
-                    ..cleared
-                },
-                "[memleakd] CLEARED db1: postgres (812) is no longer watched",
-            ),
-        ] {
-            assert_eq!(subject(&alert), expected);
+        for changes in [vec![drawn.clone()], vec![drawn, other]] {
+            assert_eq!(composed(&changes), composed(&changes));
         }
     }
 
     #[test]
-    fn the_same_change_has_the_same_name_and_no_other() {
-        let composed = compose_in(&TimeZone::UTC, &leak(), &mail(), 1).expect("composes");
-        assert_eq!(
-            compose_in(&TimeZone::UTC, &leak(), &mail(), 1).expect("composes"),
-            composed
-        );
-        let names = [
-            name(&leak(), 1),
-            name(&leak(), 2),
-            name(
-                &Alert {
-                    change: Change::Cleared,
-                    ..leak()
-                },
-                1,
-            ),
-            name(
-                &Alert {
-                    time: Timestamp::UNIX_EPOCH,
-                    ..leak()
-                },
-                1,
-            ),
-            name(
-                &Alert {
-                    id: "5c0f3a91d27e:".to_owned(),
-                    ..leak()
-                },
-                1,
-            ),
-            name(
-                &Alert {
-                    id: "x/../".repeat(1000),
-                    ..leak()
-                },
-                1,
-            ),
-        ];
-        for (index, name) in names.iter().enumerate() {
-            assert!(!names[..index].contains(name), "{name}");
-            assert!(name.len() <= 200 && !name.contains('/'), "{name}");
-        }
-        // What makes a thread is there for years: in the mail boxes of those who got it.
-        for (id, expected) in [
-            ("5c0f3a91d27e", "5c0f3a91d27e"),
-            (
-                "default:postgresql.service",
-                "default-postgresql-service.df44cc65b7d97973",
-            ),
-            ("", "-.af63a04c86018698"),
-        ] {
-            assert_eq!(root(id), expected);
-        }
-    }
-
-    #[test]
-    fn any_host_gives_a_domain() {
-        for (host, expected) in [
-            ("db1", "db1"),
-            ("db1.example.org", "db1.example.org"),
-            ("my_host", "my-host"),
-            ("größe", "gr--e"),
-            ("-x.", "x"),
-            ("x>\r\nBcc: y@z", "x---Bcc--y-z"),
-            ("a..b", "localhost"),
-            ("", "localhost"),
-            ("(none)", "none"),
-        ] {
-            assert_eq!(domain(host), expected, "{host:?}");
-        }
-        assert_eq!(domain(&"x".repeat(70)), "localhost");
-    }
-
-    #[test]
-    fn to_nobody_is_an_error() {
-        assert!(compose(&leak(), &config::Mail::default(), 1).is_err());
+    fn a_digest_refers_to_so_many_and_no_more() {
+        let alerts: Vec<_> = (0..200)
+            .map(|number| Alert {
+                id: format!("{number:012x}"),
+                ..leak()
+            })
+            .collect();
+        let message = composed(&alerts);
+        let (header, _) = message.split_once("\r\n\r\n").expect("has a body");
+        let header = header.replace("\r\n ", " ");
+        let references = header
+            .lines()
+            .find_map(|line| line.strip_prefix("References: "))
+            .expect("has references");
+        assert_eq!(references.split_whitespace().count(), MAX_REFERENCES);
+        assert!(message.lines().all(|line| line.len() <= 998));
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(128))]
         #[test]
-        fn names_break_no_header(name in "(\\PC|[\r\n\t=?<>@,:;\u{1b}\u{7f}\u{202e}]){0,300}", mixed in any::<bool>()) {
+        fn names_break_no_header(name in "(\\PC|[\r\n\t=?<>@,:;\u{1b}\u{7f}\u{202e}]){0,300}", mixed in any::<bool>(), digest in any::<bool>()) {
             let host = if mixed { name.clone() } else { "db1".to_owned() };
-            let alert = Alert { comm: name.clone(), id: name.clone(), message: name, host, ..leak() };
-            let message = compose_in(&TimeZone::UTC, &alert, &mail(), 1).expect("composes");
-            let message = String::from_utf8(message).expect("is ASCII");
+            let alert = Alert { comm: name.clone(), unit: Some(name.clone()), id: name.clone(), message: name, host, ..leak() };
+            let mut changes = vec![alert];
+            changes.extend(digest.then(leak));
+            let message = composed(&changes);
             prop_assert!(message.is_ascii());
             prop_assert!(!message.replace("\r\n", "").contains(|c: char| c.is_control()));
             let (header, _) = message.split_once("\r\n\r\n").expect("has a body");
-            let fields = header.split("\r\n").filter(|line| !line.starts_with(' '));
+            let fields = header.split("\r\n").filter(|line| !line.starts_with([' ', '\t']));
             let names: Vec<_> = fields.map(|field| field.split_once(": ").map(|(name, _)| name)).collect();
-            prop_assert_eq!(names.len(), 16);
+            prop_assert_eq!(names.len(), if digest { 14 } else { 13 }, "{:?}", names);
             prop_assert!(names.iter().all(Option::is_some), "{:?}", names);
             prop_assert!(message.lines().all(|line| line.len() <= 998));
         }

@@ -1,19 +1,19 @@
-//! Carries what waits in the spool to the server.
+//! Carries what waits in the spool to where it is taken.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
 use std::io::ErrorKind;
 use std::time::{Duration, SystemTime};
 
 use anyhow::Result;
-use lettre::Address;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
-use super::connection::{Connection, Verdict};
+use super::connection::Verdict;
 use super::envelope::Envelope;
-use super::server::Server;
+use super::progress::Progress;
 use super::spool::{Spool, Waiting};
 use super::text::shorten;
+use super::transport::{Carrier, Transport};
 use crate::sample::printable;
 
 /// A message that could not be sent for so long is parked.
@@ -22,11 +22,11 @@ const GIVE_UP: Duration = Duration::from_secs(24 * 3600);
 /// A server that breaks off so many messages in a row is left alone until later.
 const MAX_BREAKS: usize = 3;
 
-/// Sends the messages of one spool through one server.
+/// Sends the messages of one spool by one way.
 #[derive(Debug)]
 pub struct Courier {
     spool: Spool,
-    server: Server,
+    transport: Transport,
     progress: HashMap<OsString, Progress>,
 }
 
@@ -41,14 +41,6 @@ pub struct Round {
     pub kept: usize,
 }
 
-/// What is known of a message that has been tried: who needs no further attempt because the
-/// server has taken or refused it for them, and how many attempts there have been.
-#[derive(Debug, Default)]
-struct Progress {
-    settled: BTreeMap<Address, Verdict>,
-    n_tries: usize,
-}
-
 /// What becomes of a message now.
 enum Outcome {
     Sent,
@@ -58,10 +50,10 @@ enum Outcome {
 
 impl Courier {
     /// Sends nothing yet.
-    pub fn new(spool: Spool, server: Server) -> Self {
+    pub fn new(spool: Spool, transport: Transport) -> Self {
         Self {
             spool,
-            server,
+            transport,
             progress: HashMap::new(),
         }
     }
@@ -87,7 +79,7 @@ impl Courier {
                 .map_or(0, |progress| progress.n_tries)
         });
         let mut round = Round::default();
-        let mut connection = None;
+        let mut carrier: Option<Carrier> = None;
         let mut n_breaks = 0;
         for (index, message) in waiting.iter().enumerate() {
             if stop() {
@@ -95,7 +87,7 @@ impl Courier {
                 break;
             }
             if n_breaks == MAX_BREAKS {
-                let reason = "it breaks off again and again";
+                let reason = "it fails again and again";
                 self.postpone(&waiting[index..], reason, &mut round);
                 break;
             }
@@ -107,8 +99,8 @@ impl Courier {
                     continue;
                 }
             };
-            let open = match connection.take().map_or_else(|| self.server.connect(), Ok) {
-                Ok(open) => connection.insert(open),
+            let open = match carrier.take().map_or_else(|| self.transport.open(), Ok) {
+                Ok(open) => carrier.insert(open),
                 Err(reason) => {
                     self.postpone(&waiting[index..], &reason, &mut round);
                     break;
@@ -118,12 +110,12 @@ impl Courier {
             let broke = !open.is_usable();
             n_breaks = if broke { n_breaks + 1 } else { 0 };
             if broke {
-                connection = None;
+                carrier = None;
             }
             self.settle(message, outcome, &mut round);
         }
-        if let Some(connection) = connection {
-            connection.close();
+        if let Some(carrier) = carrier {
+            carrier.close();
         }
         Ok(round)
     }
@@ -146,18 +138,23 @@ impl Courier {
 
     fn deliver(
         &mut self,
-        connection: &mut Connection,
+        carrier: &mut Carrier,
         message: &Waiting,
         mut envelope: Envelope,
         text: &[u8],
     ) -> Outcome {
-        let progress = self.progress.entry(message.name().to_owned()).or_default();
+        let spool = &self.spool;
+        let progress = self
+            .progress
+            .entry(message.name().to_owned())
+            .or_insert_with(|| Progress::parse(&spool.progress(message)));
         progress.n_tries += 1;
         envelope
             .to
             .retain(|address| !progress.settled.contains_key(address));
         let mut delay = None;
-        for (address, verdict) in envelope.to.iter().zip(connection.send(&envelope, text)) {
+        let n_settled = progress.settled.len();
+        for (address, verdict) in envelope.to.iter().zip(carrier.send(&envelope, text)) {
             match verdict {
                 Verdict::Later(why) => delay = delay.or(Some(format!("{address}: {why}"))),
                 settled => {
@@ -166,16 +163,15 @@ impl Courier {
             }
         }
         if let Some(delay) = delay {
+            // Only who is still to get it is to get it, also from the next run of this program.
+            if progress.settled.len() > n_settled
+                && let Err(error) = spool.note_progress(message, &progress.to_text())
+            {
+                warn!("{error:#}, continuing");
+            }
             return Outcome::Kept(delay);
         }
-        let refusals = progress
-            .settled
-            .iter()
-            .filter_map(|(address, verdict)| match verdict {
-                Verdict::Refused(answer) => Some(format!("{address}: {answer}")),
-                Verdict::Taken | Verdict::Later(_) => None,
-            });
-        let refusals: Vec<_> = refusals.collect();
+        let refusals = progress.refusals();
         let refused = shorten(&refusals.join("; "), 1000);
         if refusals.len() == progress.settled.len() {
             return Outcome::Hopeless(refused);
@@ -213,8 +209,14 @@ impl Courier {
                 round.sent += 1;
             }
             Outcome::Kept(why) | Outcome::Hopeless(why) => {
-                warn!(
-                    "{name} is not sent and put into {}: {why}",
+                let whom = match self.progress.get(message.name()) {
+                    Some(progress) if progress.refusals().len() < progress.settled.len() => {
+                        "not sent to everybody"
+                    }
+                    _ => "not sent",
+                };
+                error!(
+                    "{name} is {whom} and put into {}: {why}",
                     self.spool.rejected().display()
                 );
                 round.parked += 1;
@@ -226,19 +228,19 @@ impl Courier {
     /// Nothing more goes through now: one line for all that wait, and the too old ones are parked.
     fn postpone(&mut self, waiting: &[Waiting], why: &str, round: &mut Round) {
         let now = SystemTime::now();
-        let server = self.server.name();
+        let transport = self.transport.name();
         let (old, young): (Vec<_>, Vec<_>) = waiting
             .iter()
             .partition(|message| message.age(now) > GIVE_UP);
         for message in old {
             self.settle(
                 message,
-                Outcome::Hopeless(format!("{server}: {why}")),
+                Outcome::Hopeless(format!("{transport}: {why}")),
                 round,
             );
         }
         if !young.is_empty() {
-            warn!("{server}: {why}; {} kept for later", count(young.len()));
+            warn!("{transport}: {why}; {} kept for later", count(young.len()));
         }
         round.kept += young.len();
     }

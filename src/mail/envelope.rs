@@ -6,8 +6,8 @@ use anyhow::{Context, Result, ensure};
 use lettre::Address;
 use lettre::message::Mailboxes;
 
-/// So many people are told of one change.
-const MAX_RECIPIENTS: usize = 100;
+/// So many people are told by one message.
+pub(super) const MAX_RECIPIENTS: usize = 100;
 
 /// Sender and recipients as SMTP is told them.
 #[derive(Debug, Clone, PartialEq, Eq)]

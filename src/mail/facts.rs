@@ -62,7 +62,7 @@ pub(super) fn facts(alert: &Alert, clock: &Clock<'_>) -> Vec<(&'static str, Stri
             .clone()
             .map(|container| ("Container", container)),
     );
-    facts.push(("Host", alert.host.clone()));
+    facts.push(("Host", host(alert)));
     if alert.change != Change::Cleared {
         let rate = Rate::from_bytes_per_sec(alert.growth_bytes_per_sec);
         let low = Rate::from_bytes_per_sec(alert.growth_bytes_per_sec_low);
@@ -105,6 +105,26 @@ pub(super) fn facts(alert: &Alert, clock: &Clock<'_>) -> Vec<(&'static str, Stri
     facts.push(("Id", alert.id.clone()));
     facts.push(("Time", clock.tell_with_day(alert.time)));
     facts
+}
+
+/// The host, and where that is short of memory how short it is.
+fn host(alert: &Alert) -> String {
+    let (available, total) = (alert.host_available_bytes, alert.host_total_bytes);
+    let left = available
+        .zip(total)
+        .filter(|(available, total)| available < &(total / 10))
+        .map(|(available, total)| format!("{} of its {} left", Bytes(available), Bytes(total)));
+    let pressure = alert
+        .host_pressure_percent
+        .filter(|percent| *percent >= 10.0);
+    let wait = pressure.map(|percent| format!("tasks wait {percent:.0}% of the time"));
+    let short: Vec<_> = left.into_iter().chain(wait).collect();
+    let host = clean(&alert.host);
+    match short.is_empty() {
+        true => host,
+        // The figures must survive however long the name is.
+        false => format!("{}: {}", shorten(&host, 16), short.join(", ")),
+    }
 }
 
 /// The gates that say most to a person; the others are told by `memleakctl show`.

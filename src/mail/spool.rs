@@ -1,6 +1,6 @@
 //! The directory that the daemon writes and `memleakd-mail` empties.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Write};
 use std::os::fd::OwnedFd;
@@ -72,7 +72,7 @@ impl Spool {
     /// Writes a message, or replaces the one of the same name.
     ///
     /// When this returns, the message is on the disk. The name is that of a file, without
-    /// `.eml`; see [`super::name`]. A spool that is full refuses it.
+    /// `.eml`; see [`super::Letter::name`]. A spool that is full refuses it.
     pub fn put(&self, name: &str, message: &[u8]) -> Result<()> {
         let plain = |c: char| c != '/' && !c.is_control();
         ensure!(
@@ -125,8 +125,27 @@ impl Spool {
     /// Forgets a message that was sent.
     pub fn remove(&self, message: &Waiting) -> Result<()> {
         unless_gone(fs::remove_file(&message.path))
+            .and_then(|()| unless_gone(fs::remove_file(progress_path(message))))
             .and_then(|()| sync(&self.path))
             .with_context(|| format!("removing {}", message.path.display()))
+    }
+
+    /// What was noted of how far a message has come; nothing is what it begins with.
+    pub(super) fn progress(&self, message: &Waiting) -> Vec<u8> {
+        // What cannot be read is as good as not there.
+        read_small(&progress_path(message), MAX_MESSAGE_BYTES).unwrap_or_default()
+    }
+
+    /// Notes how far a message has come. When this returns, it is on the disk.
+    pub(super) fn note_progress(&self, message: &Waiting, text: &[u8]) -> Result<()> {
+        let path = progress_path(message);
+        let mut temporary = path.clone().into_os_string();
+        temporary.push(".new");
+        let temporary = PathBuf::from(temporary);
+        write_new(&temporary, text)
+            .and_then(|()| fs::rename(&temporary, &path))
+            .and_then(|()| sync(&self.path))
+            .with_context(|| format!("writing {}", path.display()))
     }
 
     /// Puts a message that cannot be sent into `rejected/`, where the newest 100 are kept.
@@ -135,6 +154,7 @@ impl Spool {
         let parked = rejected.join(message.name());
         make_directory(&rejected)
             .and_then(|()| unless_gone(fs::rename(&message.path, &parked)))
+            .and_then(|()| unless_gone(fs::remove_file(progress_path(message))))
             .and_then(|()| sync(&rejected))
             .and_then(|()| sync(&self.path))
             .with_context(|| {
@@ -164,13 +184,16 @@ impl Spool {
         Ok(Lock { _file: file })
     }
 
-    /// Removes temporary files that nobody will finish.
+    /// Removes temporary files that nobody will finish, and notes of messages that are gone.
     fn sweep(&self) -> io::Result<()> {
         let now = SystemTime::now();
-        for file in list(&self.path)? {
-            let temporary =
-                file.name().as_encoded_bytes().starts_with(b".") && file.name() != ".lock";
-            if temporary
+        let files = list(&self.path)?;
+        let needed: Vec<_> = files.iter().map(progress_path).collect();
+        for file in &files {
+            let hidden = file.name().as_encoded_bytes().starts_with(b".");
+            let is_needed = file.name() == ".lock" || needed.contains(&file.path);
+            if hidden
+                && !is_needed
                 && now
                     .duration_since(file.modified)
                     .is_ok_and(|age| age > LEFT_BEHIND)
@@ -192,6 +215,14 @@ impl Waiting {
     pub fn age(&self, now: SystemTime) -> Duration {
         now.duration_since(self.modified).unwrap_or_default()
     }
+}
+
+/// Where is noted how far a message has come: hidden, so that it is no message.
+fn progress_path(message: &Waiting) -> PathBuf {
+    let mut name = OsString::from(".");
+    name.push(message.name());
+    name.push(".settled");
+    message.path.with_file_name(name)
 }
 
 /// For the owner and the group. The mode is set apart because the umask may take from the one

@@ -14,6 +14,7 @@ mod faults;
 mod heap;
 mod kernel_memory;
 mod life;
+mod mail;
 mod privilege;
 mod report;
 mod scan;

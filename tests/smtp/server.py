@@ -3,17 +3,17 @@
 
 Each line is a JSON object with the key "event": first "ready" with the port, then "hello", "auth"
 and "mail" for what a client says, and "message" for each message that was taken, with its envelope
-and with header and text as Python's email package reads them.
+and with header, text, HTML and pictures as Python's email package reads them.
 """
 
 import argparse
 import asyncio
-import email
-import email.policy
 import json
 import logging
 import ssl
 import warnings
+
+from parse import parsed
 
 from aiosmtpd.smtp import AuthResult, SMTP, Session, Envelope
 
@@ -34,7 +34,9 @@ def arguments():
     parser.add_argument("--rcpt-answer", action="append", default=[], metavar="ADDRESS=ANSWER",
                         help="answer RCPT of an address (or * for any)")
     parser.add_argument("--data-answer", help="answer each message with this")
-    parser.add_argument("--data-fault", choices=["drop", "hang"], help="hang up, or say nothing, amid DATA")
+    parser.add_argument("--mail-answer", help="answer MAIL with this")
+    parser.add_argument("--data-fault", choices=["drop", "hang", "drop-after"],
+                        help="hang up, or say nothing, amid DATA; or take the message and hang up without a word")
     parser.add_argument("--times", type=int, default=-1, help="the answers and faults above only so many times")
     parser.add_argument("--only", default="", help="... and only for messages from senders that contain this")
     parser.add_argument("--slowness", type=float, default=0, help="seconds that it takes to take a message")
@@ -72,6 +74,8 @@ class Handler:
 
     async def handle_MAIL(self, server, session, envelope, address, options):
         tell("mail", sender=address, tls=session.ssl is not None)
+        if self.options.mail_answer and self.fault.strikes(address):
+            return self.options.mail_answer
         envelope.mail_from = address
         return "250 OK"
 
@@ -86,20 +90,16 @@ class Handler:
         if self.options.data_answer and self.fault.strikes(envelope.mail_from):
             return self.options.data_answer.encode().decode("unicode_escape")
         await asyncio.sleep(self.options.slowness)
-        message = email.message_from_bytes(envelope.content, policy=email.policy.default)
         tell(
             "message",
             tls=session.ssl is not None,
             user=session.auth_data.login.decode() if session.authenticated else None,
             sender=envelope.mail_from,
             recipients=envelope.rcpt_tos,
-            headers=[[name, str(value)] for name, value in message.items()],
-            defects=[str(defect) for defect in message.defects]
-            + [str(defect) for _, value in message.items() for defect in value.defects],
-            # Lines end as Python has them; a lone CR stays and can be found.
-            text=message.get_content().replace("\r\n", "\n"),
-            raw=envelope.content.decode("ascii", "backslashreplace"),
+            **parsed(envelope.content),
         )
+        if self.options.data_fault == "drop-after" and self.fault.strikes(envelope.mail_from):
+            server.transport.abort()
         return "250 OK"
 
 
@@ -110,7 +110,7 @@ class Server(SMTP):
         super().__init__(handler, hostname="mail.example.org", **more)
 
     async def smtp_DATA(self, argument):
-        if self.options.data_fault and self.fault.strikes(self.envelope.mail_from):
+        if self.options.data_fault in ("drop", "hang") and self.fault.strikes(self.envelope.mail_from):
             await self.push("354 Go on")
             await self._reader.readline()
             tell(self.options.data_fault)

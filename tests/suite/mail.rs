@@ -2,8 +2,10 @@
 
 mod delivery;
 mod message;
+mod people;
 mod post;
 mod program;
+mod sendmail;
 mod server;
 mod trust;
 

@@ -33,9 +33,20 @@ sustained = "10min"
 "#;
 
 /// What the public contract says of an alert as JSON, and what a replay adds.
-const KEYS: [&str; 41] = [
+const KEYS: [&str; 52] = [
+    "acknowledged",
+    "acknowledged_by",
+    "cgroup",
     "change",
+    "curve",
+    "host_available_bytes",
+    "host_pressure_percent",
+    "host_total_bytes",
+    "inhibited_by",
+    "raised",
+    "silenced_until",
     "state",
+    "user",
     "id",
     "time",
     "time_secs",

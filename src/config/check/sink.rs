@@ -27,6 +27,14 @@ impl Mail {
                 return Err(Impossible { keys, message });
             }
         }
+        let sendmail = &self.sendmail;
+        if !sendmail.as_os_str().is_empty() && !sendmail.is_absolute() {
+            let message = format!(
+                "{} is not the path of a program such as \"/usr/sbin/sendmail\"",
+                sendmail.display()
+            );
+            return impossible("mail.sendmail", message);
+        }
         if !self.is_host() {
             let message = format!(
                 "{:?} is not the name or address of a host; its port is mail.port",

@@ -6,7 +6,7 @@ use memleakd::alert::Alert;
 use rustix::process::Signal;
 use serde_json::json;
 
-use super::post::{FILE, LEFT, Post, SENT, leak};
+use super::post::{FILE, LEFT, Post, SENT, leak, reminded};
 use super::server::Server;
 use super::{header, messages};
 
@@ -112,7 +112,7 @@ fn without_a_server_the_mail_waits() {
     let port = Server::start(&[]).port;
     let post = Post::plain(port);
     post.put(&leak(), 1);
-    post.put(&leak(), 2);
+    post.put(&reminded(), 2);
     let (status, log) = post.run(&[]);
     assert_eq!((status, post.waiting().len()), (LEFT, 2), "{log}");
     assert!(
@@ -147,6 +147,108 @@ fn a_server_that_goes_amid_a_message_gets_it_once_more() {
 }
 
 #[test]
+fn a_server_that_takes_a_message_and_goes_gets_the_same_once_more() {
+    let server = Server::start(&["--data-fault", "drop-after", "--times", "1"]);
+    let post = Post::plain(server.port);
+    post.put(&reminded(), 7);
+    let (status, log) = post.run(&[]);
+    assert_eq!((status, post.waiting().len()), (LEFT, 1), "{log}");
+    let (status, log) = post.run(&[]);
+    assert_eq!((status, post.waiting().len()), (SENT, 0), "{log}");
+    let events = server.finish();
+    let messages = messages(&events);
+    assert_eq!(messages.len(), 2);
+    assert_eq!(messages[0]["raw"], messages[1]["raw"]);
+}
+
+#[test]
+fn whoever_has_it_does_not_get_it_again_because_another_has_to_wait() {
+    for (n_greylisted, parked) in [("3", false), ("-1", true)] {
+        let server = Server::start(&[
+            "--rcpt-answer",
+            "ops@example.org=451 4.7.1 greylisted",
+            "--times",
+            n_greylisted,
+        ]);
+        let post = Post::plain(server.port);
+        post.put(&leak(), 1);
+        // Each is a program of its own, which knows what the one before has written.
+        for _ in 0..3 {
+            let (status, log) = post.run(&[]);
+            assert_eq!((status, post.waiting().len()), (LEFT, 1), "{log}");
+        }
+        if parked {
+            post.age(FILE, Duration::from_secs(25 * 3600));
+        }
+        let (status, log) = post.run(&[]);
+        assert_eq!((status, post.waiting().len()), (SENT, 0), "{log}");
+        assert_eq!(post.rejected().len(), usize::from(parked));
+        assert_eq!(
+            log.contains("ERROR") && log.contains("is not sent to everybody and put into"),
+            parked,
+            "{log}"
+        );
+        let rest = std::fs::read_dir(post.spool.path()).expect("is there");
+        let rest: Vec<_> = rest
+            .map(|file| file.expect("is read").file_name())
+            .filter(|name| name != ".lock" && name != "rejected")
+            .collect();
+        assert_eq!(rest, Vec::<std::ffi::OsString>::new());
+        let events = server.finish();
+        let recipients: Vec<_> = messages(&events)
+            .iter()
+            .map(|message| message["recipients"].clone())
+            .collect();
+        let night = json!(["night@example.org"]);
+        match parked {
+            true => assert_eq!(recipients, [night]),
+            false => assert_eq!(recipients, [night, json!(["ops@example.org"])]),
+        }
+    }
+}
+
+#[test]
+fn only_a_number_from_500_on_is_for_good() {
+    for (option, answer, parked) in [
+        ("--mail-answer", "421 4.3.2 going down", false),
+        ("--mail-answer", "451 4.3.0 later", false),
+        ("--mail-answer", "452 4.3.1 no room", false),
+        ("--mail-answer", "550 5.7.1 not from you", true),
+        ("--rcpt-answer", "*=450 4.2.1 busy", false),
+        ("--rcpt-answer", "*=552 5.2.2 full", true),
+        ("--data-answer", "452 4.3.1 no room", false),
+        ("--data-answer", "554 5.7.1 spam", true),
+    ] {
+        let server = Server::start(&[option, answer]);
+        let post = Post::plain(server.port);
+        post.put(&leak(), 1);
+        let (status, log) = post.run(&[]);
+        let expected = match parked {
+            true => (SENT, 0, 1),
+            false => (LEFT, 1, 0),
+        };
+        assert_eq!(
+            (status, post.waiting().len(), post.rejected().len()),
+            expected,
+            "{answer}: {log}"
+        );
+        let words = answer.trim_start_matches("*=");
+        assert!(log.contains(words), "{log}");
+        assert_eq!(log.contains("ERROR"), parked, "{log}");
+    }
+}
+
+#[test]
+fn a_slow_server_is_waited_for() {
+    let server = Server::start(&["--slowness", "2"]);
+    let post = Post::plain(server.port);
+    post.put(&leak(), 1);
+    let (status, log) = post.run(&[]);
+    assert_eq!((status, post.waiting().len()), (SENT, 0), "{log}");
+    assert_eq!(messages(&server.finish()).len(), 1);
+}
+
+#[test]
 fn a_message_on_which_the_server_breaks_does_not_hold_up_the_others() {
     let server = Server::start(&["--data-fault", "drop", "--only", "db13"]);
     let post = Post::plain(server.port);
@@ -158,7 +260,7 @@ fn a_message_on_which_the_server_breaks_does_not_hold_up_the_others() {
         1,
     );
     for sequence in 2..5 {
-        post.put(&leak(), sequence);
+        post.put(&reminded(), sequence);
     }
     let (status, log) = post.run(&[]);
     assert_eq!((status, post.waiting().len()), (LEFT, 1), "{log}");
@@ -197,7 +299,7 @@ fn what_is_no_mail_and_what_is_too_old_is_parked() {
     ] {
         let post = Post::plain(port);
         post.put(&leak(), 1);
-        post.put(&leak(), 2);
+        post.put(&reminded(), 2);
         post.age(FILE, Duration::from_secs(25 * 3600));
         let (status, log) = post.run(&[]);
         assert_eq!(

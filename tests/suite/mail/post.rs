@@ -7,9 +7,9 @@ use std::process::{Child, Command, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use memleakd::alert::Alert;
+use memleakd::alert::{Alert, Change};
 use memleakd::config;
-use memleakd::mail::{Spool, compose, name};
+use memleakd::mail::{Spool, Told, compose, letters};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
@@ -21,8 +21,8 @@ pub const SENT: Option<i32> = Some(0);
 /// The exit status when something is left for later.
 pub const LEFT: Option<i32> = Some(75);
 
-/// The file of `leak()` as change number 1.
-pub const FILE: &str = "5c0f3a91d27e.raised.1.1795312867000.eml";
+/// The file of `leak()`.
+pub const FILE: &str = "5c0f3a91d27e.1795312867000.eml";
 
 pub struct Post {
     pub spool: Spool,
@@ -70,14 +70,21 @@ impl Post {
 
     /// Puts an alert into the spool as the daemon does.
     pub fn put(&self, alert: &Alert, sequence: u64) {
+        self.put_all(std::slice::from_ref(alert), sequence);
+    }
+
+    /// The same with what is told together.
+    pub fn put_all(&self, alerts: &[Alert], sequence: u64) {
         let mail = config::Mail {
             to: vec!["ops@example.org".to_owned(), "night@example.org".to_owned()],
             ..config::Mail::default()
         };
-        let message = compose(alert, &mail, sequence).expect("composes");
-        self.spool
-            .put(&name(alert, sequence), &message)
-            .expect("puts");
+        for letter in letters(alerts, &mail, &Told::default()) {
+            let message = compose(&letter, &mail, sequence).expect("composes");
+            self.spool
+                .put(&letter.name(sequence), &message)
+                .expect("puts");
+        }
     }
 
     /// Makes a message look as if it had been waiting so long.
@@ -153,6 +160,12 @@ impl Running {
         kill_process(Pid::from_child(&self.0), signal).expect("it runs");
     }
 
+    /// Ends it as nothing can be kept from.
+    pub fn kill(mut self) {
+        self.0.kill().expect("it is a child");
+        self.0.wait().expect("it is a child");
+    }
+
     /// Waits for its end: its exit status and what it logged.
     pub fn finish(mut self) -> (Option<i32>, String) {
         let deadline = Instant::now() + PATIENCE;
@@ -189,6 +202,14 @@ impl Drop for Running {
 /// A leak as the daemon tells of it.
 pub fn leak() -> Alert {
     serde_json::from_str(include_str!("../../smtp/leak.json")).expect("is an alert")
+}
+
+/// The same leak later: each sequence number is another message.
+pub fn reminded() -> Alert {
+    Alert {
+        change: Change::Reminded,
+        ..leak()
+    }
 }
 
 /// The process has ended, so both pipes end too.

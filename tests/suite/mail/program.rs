@@ -2,11 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use memleakd::alert::{Alert, Change};
 use memleakd::mail::{MAX_REJECTED, MAX_WAITING};
 use rustix::process::Signal;
 
-use super::post::{FILE, Post, SENT, leak};
+use super::post::{FILE, Post, SENT, leak, reminded};
 use super::server::Server;
 use super::{header, messages};
 
@@ -15,7 +14,7 @@ fn two_programs_at_once_send_each_message_once() {
     let server = Server::start(&["--slowness", "0.05"]);
     let post = Post::plain(server.port);
     for sequence in 1..=10 {
-        post.put(&leak(), sequence);
+        post.put(&reminded(), sequence);
     }
     for running in [post.start(&[]), post.start(&[])] {
         let (status, log) = running.finish();
@@ -41,13 +40,7 @@ fn the_watching_program_sends_what_comes() {
     server.next("message");
     // It waits now, and not for a clock: the next look without a reason is 15 minutes away.
     for sequence in 2..4 {
-        post.put(
-            &Alert {
-                change: Change::Reminded,
-                ..leak()
-            },
-            sequence,
-        );
+        post.put(&reminded(), sequence);
         assert_eq!(
             header(&server.next("message"), "X-Memleakd-Change"),
             "reminded"
@@ -57,6 +50,35 @@ fn the_watching_program_sends_what_comes() {
     running.signal(Signal::INT);
     let (status, log) = running.finish();
     assert_eq!((status, post.waiting().len()), (SENT, 0), "{log}");
+}
+
+#[test]
+fn killed_at_any_moment_it_loses_nothing_and_repeats_at_most_one() {
+    const MESSAGES: usize = 20;
+    const KILLS: u32 = 10;
+    let server = Server::start(&["--slowness", "0.03"]);
+    let post = Post::plain(server.port);
+    for sequence in 1..=MESSAGES as u64 {
+        post.put(&reminded(), sequence);
+    }
+    for kill in 0..KILLS {
+        let running = post.start(&["--watch"]);
+        // From before it has begun to amid the third message.
+        std::thread::sleep(Duration::from_millis(u64::from(kill * 17 % 120)));
+        running.kill();
+    }
+    let (status, log) = post.start(&["--until-empty"]).finish();
+    assert_eq!((status, post.waiting().len()), (SENT, 0), "{log}");
+    let events = server.finish();
+    let messages = messages(&events);
+    let mut ids: Vec<_> = messages
+        .iter()
+        .map(|message| header(message, "Message-ID"))
+        .collect();
+    assert!(ids.len() <= MESSAGES + KILLS as usize, "{}", ids.len());
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), MESSAGES);
 }
 
 #[test]
@@ -132,6 +154,10 @@ fn a_bad_configuration_is_one_sentence() {
             "reading mail.ca_file /nonexistent: No such file",
         ),
         ("username = \"ops\"", "mail.username is set but no password"),
+        (
+            "sendmail = \"sendmail -t\"",
+            "mail.sendmail: sendmail -t is not the path of a program",
+        ),
     ] {
         let (status, log) = Post::new(settings).run(&[]);
         assert_eq!((status, log.lines().count()), (Some(1), 1), "{log}");
