@@ -18,6 +18,7 @@ mod service;
 mod snapshot;
 
 pub use client::Client;
+pub(crate) use dictionary::{Dictionary, from_dictionary};
 pub use explained::{Explained, ExplainedSource};
 pub use question::{Answer, Question, Reply, Request};
 pub use service::Service;

@@ -46,6 +46,8 @@ pub mod mail;
 
 pub mod client;
 
+pub mod notify;
+
 pub mod logging;
 
 pub mod program;

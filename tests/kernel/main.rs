@@ -8,6 +8,7 @@ mod allocator;
 mod attention;
 mod bus;
 mod capture;
+mod desktop;
 mod ends;
 mod explain;
 mod faults;
