@@ -9,14 +9,20 @@ if [ "${1:-build}" = test ]; then
 	packages="$packages binutils g++ libgoogle-perftools4 libjemalloc2 libmimalloc2.0 libtcmalloc-minimal4 musl-tools"
 	packages="$packages dbus dbus-bin openssl python3 python3-aiosmtpd python3-dbusmock python3-dev util-linux"
 fi
-# Installed, it would be a service of this machine: a test runs an instance of its own.
-mail_server=
-if [ "${1:-build}" = test ] && [ ! -e target/test/usr/sbin/postfix ]; then
-	mail_server=postfix
-fi
 # Not all of these are in every archive: the bench leaves out what it cannot measure.
 optional=
 unpacked=
+# Installed, these would be services of this machine: they are unpacked for the tests.
+services=
+if [ "${1:-build}" = test ]; then
+	for service in prometheus prometheus-alertmanager prometheus-node-exporter; do
+		[ -e "target/test/usr/bin/$service" ] || services="$services $service"
+	done
+	[ -e target/test/usr/sbin/postfix ] || services="$services postfix"
+	# A library of Python that goes with them, and need not be this machine's either.
+	[ -e target/test/usr/lib/python3/dist-packages/prometheus_client ] ||
+		services="$services python3-prometheus-client"
+fi
 if [ "${1:-build}" = bench ]; then
 	packages="$packages dbus dbus-bin libbpf-dev python3"
 	optional="bpfcc-tools bpftrace heaptrack libgoogle-perftools4 libjemalloc2 libmimalloc2.0"
@@ -59,11 +65,13 @@ done
 if [ -n "$unpacked" ] && { command -v nginx >/dev/null || [ -e target/bench/usr/sbin/nginx ]; }; then
 	unpacked=
 fi
-[ -n "$missing$wanted$unpacked$mail_server" ] || exit 0
+[ -n "$missing$wanted$unpacked$services" ] || exit 0
 
 if [ "$(id -u)" != 0 ]; then
-	[ -n "$missing$wanted$unpacked" ] || exit 0 # The test that needs the mail server needs root, too.
-	echo "setup: packages are missing, run as root: apt-get install$missing$wanted" >&2
+	[ -z "$missing$wanted$unpacked" ] ||
+		echo "setup: packages are missing, run as root: apt-get install$missing$wanted" >&2
+	[ -z "$services" ] ||
+		echo "setup: run as root, so that these can be unpacked into target/test:$services" >&2
 	exit 1
 fi
 export DEBIAN_FRONTEND=noninteractive
@@ -86,18 +94,21 @@ if [ -n "$unpacked" ]; then
 	(cd target/bench && apt-get -q download "$unpacked" >/dev/null 2>&1 && dpkg -x "$unpacked"_*.deb .) ||
 		echo "setup: this machine's archive has no $unpacked"
 fi
-if [ -n "$mail_server" ]; then
-	# With the libraries that a machine without a mail server may not have.
-	libraries=$(apt-cache depends "$mail_server" | sed -n 's/^ *Depends: \(lib\(db\|icu\|nsl\|sasl\|tirpc\)[^ ]*\)$/\1/p')
-	echo "setup: unpacking into target/test, without installing it: $mail_server"
-	mkdir -p target/test/packages
+if [ -n "$services" ]; then
+	echo "setup: unpacking into target/test, without installing them:$services"
+	mkdir -p target/test
+	# shellcheck disable=SC2086 # a list of words
 	(
-		cd target/test/packages
-		# shellcheck disable=SC2086 # a list of words
-		apt-get -q download "$mail_server" $libraries >/dev/null 2>&1
-		for package in *.deb; do
-			dpkg -x "$package" ..
+		cd target/test
+		libraries=
+		case $services in
+		# A machine without a mail server may not have these.
+		*postfix*) libraries=$(apt-cache depends postfix | sed -n 's/^ *Depends: \(lib\(db\|icu\|nsl\|sasl\|tirpc\)[^ ]*\)$/\1/p') ;;
+		esac
+		apt-get -q download $services $libraries >/dev/null 2>&1
+		for package in $services $libraries; do
+			dpkg -x "$package"_*.deb .
+			rm "$package"_*.deb
 		done
-		rm -r ../packages
 	)
 fi

@@ -9,6 +9,7 @@ mod clock;
 mod complaint;
 mod measure;
 mod memory;
+mod metrics;
 mod outlets;
 mod pinpoint;
 mod pulse;
@@ -40,6 +41,7 @@ use crate::watch::{Leak, Watch};
 use complaint::Complaints;
 use measure::KernelSuspicion;
 use memory::Memory;
+use metrics::Metrics;
 use outlets::Outlets;
 use pinpoint::Pinpointing;
 use pulse::pulse;
@@ -137,6 +139,7 @@ struct Daemon {
     shared: Shared,
     supervisor: Supervisor,
     complaints: Complaints,
+    metrics: Metrics,
     round_secs: f64,
 }
 
@@ -167,7 +170,7 @@ impl Daemon {
         })
         .with_reports(reports.clone());
         let mut outlets = Outlets::new(shared.clone(), sender);
-        outlets.configure(&config, &options, store.directory());
+        outlets.configure(&config, &options, store.directory(), &state.book);
         let mut daemon = Self {
             prober,
             kernel: KernelSuspicion::default(),
@@ -189,6 +192,7 @@ impl Daemon {
             shared,
             supervisor: Supervisor::default(),
             complaints: Complaints::default(),
+            metrics: Metrics::default(),
             round_secs: 0.0,
         };
         daemon.state.book.resume(&clock::now(), same_boot);
@@ -240,6 +244,7 @@ impl Daemon {
         self.publish(status);
         self.dispatch();
         scanned?;
+        self.write_metrics();
         self.supervisor.round_done(&summary);
         Ok(())
     }
@@ -304,8 +309,12 @@ impl Daemon {
                     watch.set_block_secs(self.config.scan.interval.secs());
                 }
                 self.kernel = KernelSuspicion::default();
-                self.outlets
-                    .configure(&self.config, &self.options, self.store.directory());
+                self.outlets.configure(
+                    &self.config,
+                    &self.options,
+                    self.store.directory(),
+                    &self.state.book,
+                );
                 self.state.outbox.keep_sinks(&self.outlets.names());
                 self.supervisor.set_interval(self.config.scan.interval);
                 info!("configuration reloaded");
@@ -404,6 +413,9 @@ impl Daemon {
         }
         self.save();
         self.memory.save(&self.store, &mut self.complaints);
+        if let Err(error) = self.metrics.remove() {
+            warn!("{error:#}, continuing");
+        }
     }
 }
 

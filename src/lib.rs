@@ -44,6 +44,10 @@ pub mod replay;
 
 pub mod mail;
 
+pub mod alertmanager;
+
+pub mod metrics;
+
 pub mod client;
 
 pub mod notify;
@@ -51,3 +55,9 @@ pub mod notify;
 pub mod logging;
 
 pub mod program;
+
+pub mod wait;
+
+mod file;
+
+mod secret;

@@ -7,7 +7,6 @@
 //! it was taken there; until then it waits, and what is refused for good is parked where a person
 //! can look at it.
 
-mod backoff;
 mod body;
 mod compose;
 mod connection;
@@ -16,7 +15,7 @@ mod digest;
 mod envelope;
 mod facts;
 #[cfg(test)]
-mod fixture;
+pub(crate) mod fixture;
 mod html;
 mod letter;
 mod page;
@@ -26,37 +25,17 @@ mod route;
 mod sendmail;
 mod server;
 mod spool;
-mod stop;
 mod text;
 mod thread;
 mod told;
 mod transport;
 mod watch;
 
-pub use backoff::Backoff;
 pub use compose::compose;
 pub use courier::{Courier, Round};
 pub use letter::{Letter, letters};
 pub use route::has_recipients;
 pub use spool::{Lock, MAX_MESSAGE_BYTES, MAX_REJECTED, MAX_WAITING, Spool, Waiting};
-pub use stop::Stop;
 pub use told::Told;
 pub use transport::Transport;
 pub use watch::{Until, watch};
-
-use std::fs::File;
-use std::io::{self, Read};
-use std::path::Path;
-
-/// Reads a file that should be small, and refuses one that is not.
-fn read_small(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    File::open(path)?.take(limit + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > limit {
-        return Err(io::Error::new(
-            io::ErrorKind::FileTooLarge,
-            format!("it has more than {limit} bytes"),
-        ));
-    }
-    Ok(bytes)
-}

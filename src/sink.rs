@@ -1,11 +1,13 @@
 //! Where alerts go. Each sink has a thread and a bounded queue of its own, so that one that
 //! fails or hangs delays no other and no round of the daemon.
 
+mod alertmanager;
 mod console;
 mod journal;
 mod mail;
 mod outlet;
 
+pub use alertmanager::{Alertmanager, Standing};
 pub use console::{Console, Form};
 pub use journal::Journal;
 pub use mail::Mail;

@@ -8,8 +8,9 @@ use anyhow::{Context, Result};
 use clap::Parser;
 use memleakd::config::{self, Search};
 use memleakd::logging;
-use memleakd::mail::{Courier, Spool, Stop, Transport, Until, watch};
+use memleakd::mail::{Courier, Spool, Transport, Until, watch};
 use memleakd::program::state_directory;
+use memleakd::wait::Stop;
 
 /// Something is left for later (EX_TEMPFAIL of sysexits.h).
 const LEFT: u8 = 75;

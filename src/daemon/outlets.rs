@@ -6,12 +6,12 @@ use anyhow::Result;
 use tracing::warn;
 
 use super::{Event, Options};
-use crate::alert::{Packing, Reach};
+use crate::alert::{Book, Packing, Reach};
 use crate::bus::{Service, Shared};
 use crate::config::{self, Config};
-use crate::quantity::Span;
 use crate::mail::has_recipients;
-use crate::sink::{Console, Delivery, Form, Journal, Mail, Outlet, Sink};
+use crate::quantity::Span;
+use crate::sink::{Alertmanager, Console, Delivery, Form, Journal, Mail, Outlet, Sink, Standing};
 
 /// The sinks that the configuration asks for and that can be had.
 pub(super) struct Outlets {
@@ -47,12 +47,14 @@ impl Outlets {
     /// Starts what is asked for. One that cannot be had is said, and costs nothing else.
     ///
     /// What runs with the same settings stays, as the bus's name could not be taken twice; what is
-    /// no longer asked for ends when it has worked off what it was given.
+    /// no longer asked for ends when it has worked off what it was given. A sink may begin with
+    /// what the book has open.
     pub fn configure(
         &mut self,
         config: &Config,
         options: &Options,
         state_directory: Option<&Path>,
+        book: &Book,
     ) {
         self.alert = config.alert.clone();
         let before = std::mem::take(&mut self.running);
@@ -94,6 +96,17 @@ impl Outlets {
             next.add("mail", &settings, || {
                 Ok(Box::new(Mail::new(config.mail.clone(), state_directory)?))
             });
+        }
+        if !config.alertmanager.url.is_empty() {
+            // All other settings are those of the program that posts.
+            next.add("alertmanager", "", || {
+                let told = book.firing().map(|(alert, _)| alert.clone()).collect();
+                let all = book.standing();
+                let standing = Standing { all, told };
+                Ok(Box::new(Alertmanager::new(state_directory, standing)?))
+            });
+        } else if let Some(directory) = state_directory {
+            Alertmanager::forget(directory);
         }
     }
 

@@ -98,6 +98,7 @@ fn compose_in(
         .raw_header(field("X-Memleakd-Id", &content.id))
         .raw_header(field("X-Memleakd-Severity", &content.severity))
         .raw_header(field("X-Memleakd-Change", &content.change))
+        .raw_header(field("X-Memleakd-Changes", &changes(letter)))
         .multipart(alternatives(
             content.text,
             content.html,
@@ -106,6 +107,14 @@ fn compose_in(
         ))
         .context("composing a mail")?;
     Ok(message.formatted())
+}
+
+/// Every change that a mail tells, for programs: `ID/CHANGE/TIME`, with commas between them.
+fn changes(letter: &Letter<'_>) -> String {
+    let changes = letter.stories.iter().flat_map(|story| &story.changes);
+    let changes =
+        changes.map(|alert| format!("{}/{}/{}", short_id(alert), alert.change, alert.time));
+    changes.collect::<Vec<_>>().join(", ")
 }
 
 fn of_one(letter: &Letter<'_>, zone: &TimeZone, picture_id: &str) -> Content {
@@ -286,7 +295,7 @@ mod tests {
             let (header, _) = message.split_once("\r\n\r\n").expect("has a body");
             let fields = header.split("\r\n").filter(|line| !line.starts_with([' ', '\t']));
             let names: Vec<_> = fields.map(|field| field.split_once(": ").map(|(name, _)| name)).collect();
-            prop_assert_eq!(names.len(), if digest { 14 } else { 13 }, "{:?}", names);
+            prop_assert_eq!(names.len(), if digest { 15 } else { 14 }, "{:?}", names);
             prop_assert!(names.iter().all(Option::is_some), "{:?}", names);
             prop_assert!(message.lines().all(|line| line.len() <= 998));
         }

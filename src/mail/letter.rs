@@ -58,9 +58,12 @@ pub fn letters<'a>(changes: &'a [Alert], mail: &config::Mail, told: &Told) -> Ve
             let before = before.filter(|address| known_to_all.contains(address));
             before.cloned().collect::<BTreeSet<_>>()
         });
-        // What was the first thing to be told is so still when it is written once more.
-        let is_first = known.is_none_or(|incident| incident.first == changes[0].time)
-            || before.as_ref().is_none_or(BTreeSet::is_empty);
+        // What was the first thing to be told is so still when it is written once more. An end is
+        // never the first, even if what came before is forgotten.
+        let first = (changes[0].change, changes[0].time);
+        let is_first = changes[0].change != Change::Cleared
+            && (known.is_none_or(|incident| incident.first == first)
+                || before.as_ref().is_none_or(BTreeSet::is_empty));
         let mut to = BTreeSet::new();
         for change in &changes {
             match &before {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::alert::Alert;
-use crate::config::{self, Subject};
+use crate::config;
 
 /// Whether there is anybody who may get a mail.
 pub fn has_recipients(mail: &config::Mail) -> bool {
@@ -21,9 +21,12 @@ pub(super) fn everybody(mail: &config::Mail) -> impl Iterator<Item = &String> {
 /// The process decides on the routes, and the severity whether they are used: what a route
 /// matches is its business, so that `mail.to` does not get the warnings of a unit for which a route
 /// asks for what is critical only. So an alert's recipients can only become more as it becomes
-/// critical, and never others.
+/// critical, and never others. A test is for everybody.
 pub(super) fn recipients(alert: &Alert, mail: &config::Mail) -> BTreeSet<String> {
-    let subject = subject(alert);
+    if alert.is_test() {
+        return everybody(mail).cloned().collect();
+    }
+    let subject = alert.subject();
     let matching: Vec<_> = mail
         .route
         .values()
@@ -40,18 +43,6 @@ pub(super) fn recipients(alert: &Alert, mail: &config::Mail) -> BTreeSet<String>
         .filter(|route| alert.severity >= route.min_severity)
         .flat_map(|route| route.to.iter().cloned())
         .collect()
-}
-
-fn subject(alert: &Alert) -> Subject<'_> {
-    Subject {
-        unit: alert.unit.as_deref().unwrap_or_default(),
-        user_unit: alert.user_unit.as_deref().unwrap_or_default(),
-        exe: alert.exe.as_deref().unwrap_or_default(),
-        comm: &alert.comm,
-        user: alert.user.as_deref().unwrap_or_default(),
-        uid: alert.uid,
-        cgroup: &alert.cgroup,
-    }
 }
 
 #[cfg(test)]
@@ -81,6 +72,13 @@ mod tests {
         match.exe = ["/usr/sbin/*"]
         to = ["cron@x"]
     "#;
+
+    #[test]
+    fn a_test_is_for_everybody() {
+        let mail: config::Mail = toml::from_str(MAIL).expect("is [mail]");
+        let test = Alert::test(leak().time, "db1");
+        assert_eq!(recipients(&test, &mail).len(), 6);
+    }
 
     #[test]
     fn routes_first_then_everybody_else() {

@@ -86,7 +86,7 @@ impl Sendmail {
         let mut child = Command::new(&self.program)
             // -i: a line with a single dot is not the end.
             .args(["-i", "-f"])
-            .arg(from.to_string())
+            .arg(from)
             .arg("--")
             .args(to.iter().map(ToString::to_string))
             .stdin(input(message)?)

@@ -10,8 +10,8 @@ use lettre::transport::smtp::extension::ClientId;
 use lettre::transport::smtp::{Error, SMTP_PORT, SUBMISSION_PORT, SUBMISSIONS_PORT};
 
 use super::connection::{Connection, explain, explain_auth};
-use super::read_small;
-use crate::config;
+use crate::file::read_small;
+use crate::{config, secret};
 
 /// The credential that holds the password where the configuration names no file.
 const CREDENTIAL: &str = "memleakd.smtp-password";
@@ -124,21 +124,7 @@ fn password(mail: &config::Mail, credentials: Option<&Path>) -> Result<String> {
             "mail.username is set but no password: set mail.password_file or the credential {CREDENTIAL}"
         ),
     };
-    let bytes = read_small(&path, 4096)
-        .with_context(|| format!("reading the password from {}", path.display()))?;
-    // The error of the conversion would show the bytes.
-    let mut password = String::from_utf8(bytes)
-        .ok()
-        .with_context(|| format!("the password in {} is not UTF-8", path.display()))?;
-    if password.ends_with('\n') {
-        password.pop();
-    }
-    ensure!(
-        !password.is_empty(),
-        "the password in {} is empty",
-        path.display()
-    );
-    Ok(password)
+    secret::read(&path)
 }
 
 #[cfg(test)]

@@ -1,19 +1,18 @@
 //! The directory that the daemon writes and `memleakd-mail` empties.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
-use std::io::{self, ErrorKind, Write};
+use std::fs;
+use std::io::{self, ErrorKind};
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::process;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, bail, ensure};
 use rustix::fs::{FlockOperation, Mode, OFlags};
-use rustix::io::Errno;
 
-use super::read_small;
+use crate::file::{
+    self, forget_oldest, make_shared_directory, read_small, replace_durably, sync, unless_gone,
+};
 
 /// So many messages may wait; one more is refused.
 pub const MAX_WAITING: usize = 1000;
@@ -23,6 +22,9 @@ pub const MAX_REJECTED: usize = 100;
 
 /// The longest message, in bytes.
 pub const MAX_MESSAGE_BYTES: u64 = 1 << 20;
+
+/// For the owner and the group.
+const MODE: u32 = 0o640;
 
 /// A temporary file this old was left behind by a program that did not live to rename it.
 const LEFT_BEHIND: Duration = Duration::from_secs(3600);
@@ -55,7 +57,7 @@ impl Spool {
     /// Opens a spool, and makes the directory if it is not there.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self> {
         let path = path.into();
-        make_directory(&path)
+        make_shared_directory(&path)
             .with_context(|| format!("making the mail spool {}", path.display()))?;
         let spool = Self { path };
         spool
@@ -94,14 +96,7 @@ impl Spool {
                 self.path.display()
             );
         }
-        let temporary = self.path.join(format!(".{name}.{}", process::id()));
-        let written = write_new(&temporary, message).and_then(|()| fs::rename(&temporary, &target));
-        if written.is_err() {
-            // What was written is of no use, and if it cannot be removed now it is swept up later.
-            fs::remove_file(&temporary).ok();
-        }
-        written
-            .and_then(|()| sync(&self.path))
+        replace_durably(&target, message, MODE)
             .with_context(|| format!("writing {}", target.display()))
     }
 
@@ -139,20 +134,14 @@ impl Spool {
     /// Notes how far a message has come. When this returns, it is on the disk.
     pub(super) fn note_progress(&self, message: &Waiting, text: &[u8]) -> Result<()> {
         let path = progress_path(message);
-        let mut temporary = path.clone().into_os_string();
-        temporary.push(".new");
-        let temporary = PathBuf::from(temporary);
-        write_new(&temporary, text)
-            .and_then(|()| fs::rename(&temporary, &path))
-            .and_then(|()| sync(&self.path))
-            .with_context(|| format!("writing {}", path.display()))
+        replace_durably(&path, text, 0o640).with_context(|| format!("writing {}", path.display()))
     }
 
     /// Puts a message that cannot be sent into `rejected/`, where the newest 100 are kept.
     pub fn park(&self, message: &Waiting) -> Result<()> {
         let rejected = self.rejected();
         let parked = rejected.join(message.name());
-        make_directory(&rejected)
+        make_shared_directory(&rejected)
             .and_then(|()| unless_gone(fs::rename(&message.path, &parked)))
             .and_then(|()| unless_gone(fs::remove_file(progress_path(message))))
             .and_then(|()| sync(&rejected))
@@ -164,7 +153,8 @@ impl Spool {
                     rejected.display()
                 )
             })?;
-        forget_oldest(&rejected).with_context(|| format!("tidying {}", rejected.display()))
+        forget_oldest(&rejected, MAX_REJECTED)
+            .with_context(|| format!("tidying {}", rejected.display()))
     }
 
     /// Where parked messages are.
@@ -225,59 +215,11 @@ fn progress_path(message: &Waiting) -> PathBuf {
     message.path.with_file_name(name)
 }
 
-/// For the owner and the group. The mode is set apart because the umask may take from the one
-/// that is asked for.
-fn make_directory(path: &Path) -> io::Result<()> {
-    match DirBuilder::new().mode(0o700).create(path) {
-        Ok(()) => fs::set_permissions(path, Permissions::from_mode(0o770)),
-        Err(error) if error.kind() == ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
-        Err(error) => Err(error),
-    }
-}
-
-/// Writes a file that is not there yet and waits until it is on the disk.
-///
-/// The directory may belong to a less trusted user, so what has the name already, link or file,
-/// is removed and never written through.
-fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    unless_gone(fs::remove_file(path))?;
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)?;
-    file.set_permissions(Permissions::from_mode(0o640))?;
-    file.write_all(bytes)?;
-    file.sync_all()
-}
-
-/// Waits until renames and removals in a directory are on the disk.
-fn sync(directory: &Path) -> io::Result<()> {
-    match File::open(directory)?.sync_all() {
-        // Some file systems do not know this for directories, and then need it not.
-        Err(error) if error.raw_os_error() == Some(Errno::INVAL.raw_os_error()) => Ok(()),
-        synced => synced,
-    }
-}
-
-/// The plain files of a directory with their times; links and directories are left out.
 fn list(directory: &Path) -> io::Result<Vec<Waiting>> {
-    let mut files = Vec::new();
-    for entry in fs::read_dir(directory)? {
-        let entry = entry?;
-        match entry.metadata() {
-            Ok(metadata) if metadata.is_file() => {
-                files.push(Waiting {
-                    modified: metadata.modified()?,
-                    path: entry.path(),
-                });
-            }
-            Ok(_) => {}
-            Err(error) if error.kind() == ErrorKind::NotFound => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(files)
+    let files = file::list(directory)?.into_iter();
+    Ok(files
+        .map(|(modified, path)| Waiting { modified, path })
+        .collect())
 }
 
 fn is_message(path: &Path) -> bool {
@@ -285,21 +227,4 @@ fn is_message(path: &Path) -> bool {
         .file_name()
         .is_none_or(|name| name.as_encoded_bytes().starts_with(b"."));
     !hidden && path.extension().is_some_and(|extension| extension == "eml")
-}
-
-fn forget_oldest(rejected: &Path) -> io::Result<()> {
-    let mut parked = list(rejected)?;
-    parked.sort();
-    let n_over = parked.len().saturating_sub(MAX_REJECTED);
-    parked[..n_over]
-        .iter()
-        .try_for_each(|message| unless_gone(fs::remove_file(&message.path)))
-}
-
-/// That somebody else was faster is no failure.
-fn unless_gone(done: io::Result<()>) -> io::Result<()> {
-    match done {
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-        done => done,
-    }
 }

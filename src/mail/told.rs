@@ -6,9 +6,7 @@
 //! same.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -16,9 +14,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tracing::warn;
 
-use super::read_small;
 use super::thread::{Thread, incident};
 use crate::alert::{Alert, Change};
+use crate::file::{read_small, replace_durably};
 
 /// So many incidents are remembered, the last ones. There are not more open alerts.
 const MAX_INCIDENTS: usize = 1000;
@@ -40,8 +38,8 @@ pub(super) struct Incident {
     pub thread: Thread,
     /// Who was told.
     pub to: BTreeSet<String>,
-    /// When what they were told first had happened.
-    pub first: Timestamp,
+    /// What they were told first, and when that had happened.
+    pub first: (Change, Timestamp),
     /// When something was last said.
     last: Timestamp,
     /// Whether it is over. It is kept nevertheless, in case that this has to be said again.
@@ -76,7 +74,7 @@ impl Told {
         let known = self.incidents.entry(key).or_insert_with(|| Incident {
             thread: Thread::of(alert),
             to: BTreeSet::new(),
-            first: alert.time,
+            first: (alert.change, alert.time),
             last: alert.time,
             over: false,
         });
@@ -103,7 +101,8 @@ impl Told {
         };
         let saving = || format!("saving {}", path.display());
         let text = serde_json::to_vec(&self.incidents).with_context(saving)?;
-        replace(path, &text).with_context(saving)
+        // Who is responsible for what is nobody else's business.
+        replace_durably(path, &text, 0o600).with_context(saving)
     }
 }
 
@@ -115,23 +114,10 @@ fn read(path: &Path) -> io::Result<BTreeMap<String, Incident>> {
     }
 }
 
-fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
-    let temporary = path.with_extension("json.new");
-    let mut options = OpenOptions::new();
-    // Who is responsible for what is nobody else's business.
-    options.write(true).create(true).truncate(true).mode(0o600);
-    let mut file = options.open(&temporary)?;
-    file.write_all(text)?;
-    file.sync_all()?;
-    fs::rename(&temporary, path)?;
-    match path.parent() {
-        Some(directory) => File::open(directory)?.sync_all(),
-        None => Ok(()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::mail::fixture::leak;
 

@@ -14,7 +14,7 @@ use super::memory::Memory;
 use super::server::{self, Action, Server};
 use super::{Call, Incident, Place, Shown, Subject, lock, reconcile, words};
 use crate::alert::Alert;
-use crate::mail::Backoff;
+use crate::wait::Backoff;
 
 /// How long the server of notifications may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -147,14 +147,11 @@ impl Agent {
             self.react(reaction);
         }
         if let Some(daemon) = news.daemon {
-            info!(
-                "memleakd {}",
-                if daemon.is_some() {
-                    "runs"
-                } else {
-                    "is not there"
-                }
-            );
+            match (&self.daemon, &daemon) {
+                (_, Some(_)) => info!("memleakd runs"),
+                (Some(_), None) => info!("memleakd has gone, waiting for it"),
+                (None, None) => {}
+            }
             self.ask_at = daemon.is_some().then(Instant::now);
             self.asking.reset();
             self.daemon = daemon;

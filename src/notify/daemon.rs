@@ -13,8 +13,8 @@ use super::follow::{Heard, follow};
 use super::inbox::Inbox;
 use crate::alert::Alert;
 use crate::bus::{Dictionary, NAME, Status, from_dictionary};
-use crate::mail::Backoff;
 use crate::sample::printable;
+use crate::wait::Backoff;
 
 /// How long memleakd may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(10);

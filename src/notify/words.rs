@@ -37,7 +37,7 @@ pub(super) fn alert(alert: &Alert, is_detailed: bool) -> Bubble {
     Bubble {
         summary: line(&format!("{who} {does}{urgently}"), MAX_SUMMARY),
         body: match is_detailed {
-            true => block(&format!("{}\n{}", alert.message, text(alert))),
+            true => block(&details(alert)),
             false => line(&figures(alert), MAX_BODY),
         },
         severity: alert.severity,
@@ -144,6 +144,22 @@ fn figures(alert: &Alert) -> String {
     format!("{rate}, {size} now{left}{site}")
 }
 
+/// All that there is to tell. What matters comes first, as servers cut what is too long for them,
+/// and without columns, which neither a narrow bubble nor its letters keep.
+fn details(alert: &Alert) -> String {
+    let mut details = format!("{}\nmemleakctl show {}\n", alert.message, alert.id);
+    for line in text(alert).lines() {
+        let line = line.strip_prefix("  ").unwrap_or(line);
+        match line.split_once("  ") {
+            Some((label, value)) if !label.is_empty() => {
+                details += &format!("{label}: {}\n", value.trim_start());
+            }
+            _ => details += &format!("{line}\n"),
+        }
+    }
+    details
+}
+
 /// One line, harmless and not longer than so many characters. What the bus brings should be so
 /// already; a screen is the last place to learn that it was not.
 fn line(text: &str, max: usize) -> String {
@@ -242,6 +258,22 @@ mod tests {
                 (summary, body)
             );
         }
+    }
+
+    #[test]
+    fn details_begin_with_what_matters_and_have_no_columns() {
+        let alert = Alert {
+            sites: vec![site()],
+            ..alert()
+        };
+        let details = super::alert(&alert, true).body;
+        let begin = format!(
+            "{}\nmemleakctl show 0123456789ab\nprocess: postgres (pid 812)\n",
+            alert.message
+        );
+        assert!(details.starts_with(&begin), "{details}");
+        let site = "\n1 MiB in 0 blocks, allocated by\n  leak (query.c:120)\n";
+        assert!(details.contains(site), "{details}");
     }
 
     #[test]

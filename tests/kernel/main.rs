@@ -16,6 +16,7 @@ mod heap;
 mod kernel_memory;
 mod life;
 mod mail;
+mod monitoring;
 mod privilege;
 mod report;
 mod scan;

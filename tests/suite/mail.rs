@@ -6,7 +6,7 @@ mod people;
 mod post;
 mod program;
 mod sendmail;
-mod server;
+pub mod server;
 mod trust;
 
 use serde_json::Value;

@@ -2,6 +2,7 @@
 
 mod config;
 mod mail;
+mod monitoring;
 mod replay;
 mod report;
 mod stacks;

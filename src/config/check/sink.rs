@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use lettre::Address;
 
 use super::{Check, Impossible, impossible};
+use crate::alertmanager::labels;
 use crate::config::key::Key;
 use crate::config::{Alertmanager, Hook, Mail, Metrics, Tls};
 use crate::quantity::Span;
@@ -126,6 +127,9 @@ impl Alertmanager {
                 let message = format!("{label:?} is not a label such as \"team=databases\"");
                 return impossible("alertmanager.labels", message);
             }
+        }
+        if let Err(reserved) = labels(&self.labels) {
+            return impossible("alertmanager.labels", reserved.to_string());
         }
         if self.timeout < Span::from_secs(1) {
             return impossible("alertmanager.timeout", "must be at least 1s");

@@ -223,7 +223,7 @@ fn what_left_the_screen_comes_back_for_a_reason_only() {
             let mut screen = Screen::with(&[named("a")]);
             screen.closed(1, place);
             assert_eq!(
-                screen.bring(&[then.clone()], 60),
+                screen.bring(std::slice::from_ref(&then), 60),
                 expected,
                 "{name}, {place:?}"
             );
@@ -238,10 +238,16 @@ fn a_silence_that_ends_tells_again_but_not_whom_it_was_told() {
         ..named("a")
     };
     let mut screen = Screen::with(&[named("a")]);
-    assert_eq!(screen.bring(&[silenced.clone()], 5), ["close 1"]);
-    assert_eq!(screen.bring(&[silenced.clone()], 3601), ["show a as 2"]);
+    assert_eq!(
+        screen.bring(std::slice::from_ref(&silenced), 5),
+        ["close 1"]
+    );
+    assert_eq!(
+        screen.bring(std::slice::from_ref(&silenced), 3601),
+        ["show a as 2"]
+    );
     screen.closed(2, Place::Dismissed);
-    assert_eq!(screen.bring(&[silenced.clone()], 5), [""; 0]);
+    assert_eq!(screen.bring(std::slice::from_ref(&silenced), 5), [""; 0]);
     assert_eq!(screen.bring(&[silenced], 3601), [""; 0]);
 }
 
@@ -289,10 +295,7 @@ fn what_gets_worse_leaves_the_many_unless_many_do() {
         named("e"),
     ];
     assert_eq!(screen.bring(&one, 60), ["show a as 2", "renew group"]);
-    assert_eq!(
-        screen.bring(&many.map(critical), 120),
-        ["renew group"]
-    );
+    assert_eq!(screen.bring(&many.map(critical), 120), ["renew group"]);
 
     let mut screen = Screen::with(&many.map(named));
     screen.closed(1, Place::Dismissed);
@@ -360,10 +363,10 @@ fn who_asks_for_details_sees_them_at_once_and_keeps_them() {
             other => panic!("{other:?}"),
         }
     };
-    assert!(body(&screen, &named("a")).contains("executable  /usr/lib"));
+    assert!(body(&screen, &named("a")).contains("executable: /usr/lib"));
     assert_eq!(screen.bring(&[named("a")], 5), ["show a as 2"]);
     assert!(body(&screen, &located("a")).contains("leak (query.c:120)"));
-    assert!(body(&screen, &located("a")).contains("executable  /usr/lib"));
+    assert!(body(&screen, &located("a")).contains("executable: /usr/lib"));
 
     let many = ["a", "b", "c", "d"].map(named);
     let mut screen = Screen::with(&many);

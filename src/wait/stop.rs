@@ -11,8 +11,8 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-/// So long a message may take to be finished. Its answer may be half a minute away, and whoever
-/// stops a program does not wait that long; it stays in the spool then.
+/// So long what is under way may take to be finished. Its answer may be half a minute away, and
+/// whoever stops a program does not wait that long; its file stays where it is then.
 const GRACE: Duration = Duration::from_millis(500);
 
 /// Whether the program was told to end.

@@ -1,3 +1,4 @@
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::Duration;
 
 /// How long to wait after each attempt that failed: 5 s, doubling to 15 min.
@@ -15,8 +16,8 @@ impl Backoff {
 
     /// Counts a failure and says how long to wait now.
     ///
-    /// A random number from 0 to 1 takes up to a fifth off, so that hosts whose mail server comes
-    /// back do not all call at the same moment.
+    /// A random number from 0 to 1 takes up to a fifth off, so that hosts whose server comes back
+    /// do not all call at the same moment.
     pub fn next(&mut self, random: f64) -> Duration {
         let doubled =
             Self::FIRST.saturating_mul(1u32.checked_shl(self.failures).unwrap_or(u32::MAX));
@@ -30,6 +31,11 @@ impl Backoff {
     pub fn reset(&mut self) {
         self.failures = 0;
     }
+}
+
+/// From 0 to 1. The standard library seeds its hash maps from the system's random numbers.
+pub fn random() -> f64 {
+    RandomState::new().build_hasher().finish() as f64 / u64::MAX as f64
 }
 
 #[cfg(test)]
