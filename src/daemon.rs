@@ -36,7 +36,7 @@ use crate::collect::{Host, Live, Prober};
 use crate::config::{Config, Fault, Search, load_file};
 use crate::report::Store as Reports;
 use crate::sample::{Moment, ProcessId, Source};
-use crate::sink::{Delivery, Form, Report};
+use crate::sink::{Delivery, Form, Report, TEST_SEQUENCE};
 use crate::watch::{Leak, Watch};
 use complaint::Complaints;
 use measure::KernelSuspicion;
@@ -48,7 +48,7 @@ use pulse::pulse;
 use report::summary;
 use state::{State, Store};
 use supervisor::Supervisor;
-use trial::{TEST_SEQUENCE, Trials};
+use trial::Trials;
 
 /// Figures of open alerts are saved so often, even if nothing is said.
 const SAVE_EVERY: Duration = Duration::from_secs(60);

@@ -1,4 +1,4 @@
-//! What the programs have in common: how they end, and where their state is.
+//! What the programs have in common: how they end, and where their files are.
 
 use std::env;
 use std::io;
@@ -22,12 +22,19 @@ pub fn end(program: &str, result: Result<()>) -> ExitCode {
 /// The directory that the service manager made for our state (`$STATE_DIRECTORY`, of which the
 /// first is ours if there are several), or where it would be.
 pub fn state_directory() -> PathBuf {
-    let named = env::var_os("STATE_DIRECTORY").unwrap_or_default();
+    directory("STATE_DIRECTORY").unwrap_or_else(|| PathBuf::from("/var/lib/memleakd"))
+}
+
+/// The directory for what need not outlive the boot: `$RUNTIME_DIRECTORY`, or where it would be.
+pub fn runtime_directory() -> PathBuf {
+    directory("RUNTIME_DIRECTORY").unwrap_or_else(|| PathBuf::from("/run/memleakd"))
+}
+
+/// The first of the directories that a variable names.
+fn directory(variable: &str) -> Option<PathBuf> {
+    let named = env::var_os(variable)?;
     let first = env::split_paths(&named).next();
-    let is_named = |path: &PathBuf| !path.as_os_str().is_empty();
-    first
-        .filter(is_named)
-        .unwrap_or_else(|| PathBuf::from("/var/lib/memleakd"))
+    first.filter(|path| !path.as_os_str().is_empty())
 }
 
 /// Whoever read the output has had enough: no error of ours.

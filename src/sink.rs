@@ -3,15 +3,17 @@
 
 mod alertmanager;
 mod console;
+mod hook;
 mod journal;
 mod mail;
 mod outlet;
 
 pub use alertmanager::{Alertmanager, Standing};
 pub use console::{Console, Form};
-pub use journal::Journal;
+pub use hook::Hook;
+pub use journal::{Journal, message_id};
 pub use mail::Mail;
-pub use outlet::{Delivery, Outlet, Report};
+pub use outlet::{Delivery, Outlet, Report, TEST_SEQUENCE};
 
 use anyhow::Result;
 

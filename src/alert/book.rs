@@ -78,6 +78,12 @@ impl Book {
         firing.filter_map(|open| Some((&open.alert, open.shown()?)))
     }
 
+    /// The open alerts that people have been told of, and whose end they will be told.
+    pub fn told(&self) -> impl Iterator<Item = &Alert> {
+        let told = self.open.values().filter(|open| open.is_told);
+        told.map(|open| &open.alert)
+    }
+
     /// Takes in where the memory of an alert's process was allocated, or why that is not known.
     /// Returns what is to be said, if anything is. By now the alert may speak of another process,
     /// which this is not told of.

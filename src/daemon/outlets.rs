@@ -10,8 +10,11 @@ use crate::alert::{Book, Packing, Reach};
 use crate::bus::{Service, Shared};
 use crate::config::{self, Config};
 use crate::mail::has_recipients;
+use crate::program::runtime_directory;
 use crate::quantity::Span;
-use crate::sink::{Alertmanager, Console, Delivery, Form, Journal, Mail, Outlet, Sink, Standing};
+use crate::sink::{
+    Alertmanager, Console, Delivery, Form, Hook, Journal, Mail, Outlet, Sink, Standing,
+};
 
 /// The sinks that the configuration asks for and that can be had.
 pub(super) struct Outlets {
@@ -70,7 +73,7 @@ impl Outlets {
             next.add(name, "", || Ok(Box::new(Console::new(stdout(), form))));
         }
         let socket = &config.journal.socket;
-        let journal = config.journal.enabled && socket.exists();
+        let journal = config.journal.enabled && Journal::is_expected(socket);
         if config.journal.enabled && !journal {
             let socket = socket.display();
             warn!("there is no journal at {socket}, alerts go to standard error instead");
@@ -80,7 +83,7 @@ impl Outlets {
         if journal {
             let settings = socket.display().to_string();
             next.add("journal", &settings, || {
-                Ok(Box::new(Journal::new(socket.clone())?))
+                Ok(Box::new(Journal::new(socket.clone())))
             });
         } else if options.output != Some(Form::Text) && !is_unwanted {
             next.add("text", "", || {
@@ -100,13 +103,19 @@ impl Outlets {
         if !config.alertmanager.url.is_empty() {
             // All other settings are those of the program that posts.
             next.add("alertmanager", "", || {
-                let told = book.firing().map(|(alert, _)| alert.clone()).collect();
+                let told = book.told().cloned().collect();
                 let all = book.standing();
                 let standing = Standing { all, told };
                 Ok(Box::new(Alertmanager::new(state_directory, standing)?))
             });
         } else if let Some(directory) = state_directory {
             Alertmanager::forget(directory);
+        }
+        let hook = &config.hook.unit;
+        if !hook.is_empty() {
+            next.add("hook", hook, || {
+                Ok(Box::new(Hook::new(hook.clone(), runtime_directory())))
+            });
         }
     }
 

@@ -9,10 +9,8 @@ use jiff::Timestamp;
 use super::outlets::Outlets;
 use crate::alert::Alert;
 use crate::bus::{Question, Reply};
-use crate::sink::Delivery;
+use crate::sink::{Delivery, TEST_SEQUENCE};
 
-/// The number of a delivery that is a test; changes begin with 1.
-pub(super) const TEST_SEQUENCE: u64 = 0;
 /// A test that has not got through by then is told so.
 const PATIENCE: Duration = Duration::from_secs(50);
 

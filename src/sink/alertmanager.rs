@@ -24,7 +24,7 @@ pub struct Alertmanager {
 pub struct Standing {
     /// All of them.
     pub all: Vec<Alert>,
-    /// Those that fire and that people have been told of: their end will be told as well.
+    /// Those that people have been told of: their end will be told as well.
     pub told: Vec<Alert>,
 }
 

@@ -12,6 +12,9 @@ const QUEUE: usize = 2;
 /// A sink that has nothing to send is tended so often.
 const TEND_EVERY: Duration = Duration::from_secs(30);
 
+/// The number of a delivery that is a test; changes begin with 1.
+pub const TEST_SEQUENCE: u64 = 0;
+
 /// What is on its way to one sink: one change, or several for a sink that says many at once.
 #[derive(Debug, Clone)]
 pub struct Delivery {

@@ -25,6 +25,7 @@ logging.disable()
 
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--port", type=int, default=0, help="listen on this port and not on any that is free")
     parser.add_argument("--tls", choices=["starttls", "implicit"], help="offer STARTTLS, or speak TLS at once")
     parser.add_argument("--certificate", help="PEM file with certificate chain")
     parser.add_argument("--key", help="PEM file with its key")
@@ -153,7 +154,7 @@ async def main():
         )
 
     server = await asyncio.get_running_loop().create_server(
-        conversation, "127.0.0.1", 0, ssl=context if options.tls == "implicit" else None
+        conversation, "127.0.0.1", options.port, ssl=context if options.tls == "implicit" else None
     )
     tell("ready", port=server.sockets[0].getsockname()[1])
     await server.serve_forever()

@@ -1,5 +1,6 @@
 //! Tests of the programs as users run them.
 
+mod catalog;
 mod config;
 mod mail;
 mod monitoring;

@@ -35,7 +35,7 @@ pub(super) struct Open {
     said_silenced_until: Option<Timestamp>,
     /// Whether people have been told of it.
     #[serde(default = "yes", rename = "said")]
-    is_told: bool,
+    pub is_told: bool,
     /// Whether the kernel has killed one of its processes for lack of memory.
     #[serde(default)]
     was_oom_killed: bool,
