@@ -1,6 +1,6 @@
 # Every target sets up what it needs, on Debian and Ubuntu, and says what it installs.
 
-.PHONY: help build demo test lint bench prove eval setup setup-bench setup-eval setup-test
+.PHONY: help build demo test lint bench prove soak eval setup setup-bench setup-eval setup-test
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -26,6 +26,9 @@ bench: setup-bench ## Measure what memleakd costs on this machine, and others, a
 prove: setup-test ## Count how often the function that leaks is named, in 100 captures, as root
 	MEMLEAKD_PROOF_RUNS=10 cargo test --test kernel -- --ignored --nocapture \
 		sites::the_function_that_leaks_is_named_first
+
+soak: setup-test ## Kill the daemon 200 times while sinks come and go, as root: nothing lost, nothing twice
+	MEMLEAKD_SOAK_KILLS=200 cargo test --test kernel -- --ignored --nocapture soak::
 
 eval: setup-eval ## Measure how well leaks are told from health, beside other rules, as root
 	cargo bench --bench eval

@@ -7,7 +7,7 @@ set -eu
 packages="clang gcc libc6-dev libelf-dev make pkg-config zlib1g-dev"
 if [ "${1:-build}" = test ]; then
 	packages="$packages binutils g++ libgoogle-perftools4 libjemalloc2 libmimalloc2.0 libtcmalloc-minimal4 musl-tools"
-	packages="$packages dbus dbus-bin openssl python3 python3-aiosmtpd python3-dbusmock python3-dev util-linux"
+	packages="$packages dbus dbus-bin dunst openssl python3 python3-aiosmtpd python3-dbusmock python3-dev util-linux x11-apps xvfb"
 fi
 # Not all of these are in every archive: the bench leaves out what it cannot measure.
 optional=
@@ -20,8 +20,10 @@ if [ "${1:-build}" = test ]; then
 	done
 	[ -e target/test/usr/sbin/postfix ] || services="$services postfix"
 	# A library of Python that goes with them, and need not be this machine's either.
-	[ -e target/test/usr/lib/python3/dist-packages/prometheus_client ] ||
-		services="$services python3-prometheus-client"
+	for library in prometheus_client decorator.py; do
+		package=python3-$(echo "${library%.py}" | tr _ -)
+		[ -e "target/test/usr/lib/python3/dist-packages/$library" ] || services="$services $package"
+	done
 fi
 if [ "${1:-build}" = bench ]; then
 	packages="$packages dbus dbus-bin libbpf-dev python3"

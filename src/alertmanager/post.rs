@@ -131,7 +131,11 @@ mod tests {
         let row = |severity: &str, end| (severity.to_owned(), end);
         for (changes, now, expected) in [
             (&[raised.clone()][..], 10, vec![row("warning", 310)]),
-            (&[raised.clone()], 5000, vec![row("warning", 5300)]),
+            (
+                std::slice::from_ref(&raised),
+                5000,
+                vec![row("warning", 5300)],
+            ),
             (
                 &[raised.clone(), escalated.clone()],
                 1010,
@@ -149,7 +153,7 @@ mod tests {
                 vec![row("warning", 1000), row("critical", 1100)],
             ),
             (
-                &[raised, escalated, cleared],
+                &[raised.clone(), escalated, cleared],
                 9000,
                 vec![row("critical", 1100)],
             ),

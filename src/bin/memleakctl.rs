@@ -72,32 +72,7 @@ enum Command {
     /// Spare people some alerts for a time: no mail, no hook, no notification.
     ///
     /// Patterns must fit all; * is any text, ? any character. The journal has them all the same.
-    Silence {
-        /// An open alert: silences its unit, or its executable where it is in none.
-        #[arg(required_unless_present_any = ["unit", "exe", "comm", "user", "rule"])]
-        id: Option<String>,
-        /// For how long, such as 1h or 7d.
-        #[arg(long = "for", value_name = "TIME", default_value = "1h", value_parser = silence_time)]
-        time: Span,
-        /// Why, for others to read.
-        #[arg(short, long, default_value = "")]
-        comment: String,
-        /// The unit or user unit.
-        #[arg(long, value_name = "PATTERN", value_parser = Glob::new)]
-        unit: Option<Glob>,
-        /// The path of the executable.
-        #[arg(long, value_name = "PATTERN", value_parser = Glob::new)]
-        exe: Option<Glob>,
-        /// The name of the process.
-        #[arg(long, value_name = "PATTERN", value_parser = Glob::new)]
-        comm: Option<Glob>,
-        /// The user, by name or number.
-        #[arg(long, value_name = "PATTERN", value_parser = Glob::new)]
-        user: Option<Glob>,
-        /// The rule.
-        #[arg(long, value_name = "PATTERN", value_parser = Glob::new)]
-        rule: Option<Glob>,
-    },
+    Silence(Box<Silencing>),
     /// The silences that stand, the one that ends first in front.
     Silences(Form),
     /// Take a silence back.
@@ -166,6 +141,34 @@ enum Command {
 }
 
 #[derive(Args)]
+struct Silencing {
+    /// An open alert: silences its unit, or its executable where it is in none.
+    #[arg(required_unless_present_any = ["unit", "exe", "comm", "user", "rule"])]
+    id: Option<String>,
+    /// For how long, such as 1h or 7d.
+    #[arg(long = "for", value_name = "TIME", default_value = "1h", value_parser = silence_time)]
+    time: Span,
+    /// Why, for others to read.
+    #[arg(short, long, default_value = "")]
+    comment: String,
+    /// The unit or user unit.
+    #[arg(long, value_name = "PATTERN", value_parser = Glob::new)]
+    unit: Option<Glob>,
+    /// The path of the executable.
+    #[arg(long, value_name = "PATTERN", value_parser = Glob::new)]
+    exe: Option<Glob>,
+    /// The name of the process.
+    #[arg(long, value_name = "PATTERN", value_parser = Glob::new)]
+    comm: Option<Glob>,
+    /// The user, by name or number.
+    #[arg(long, value_name = "PATTERN", value_parser = Glob::new)]
+    user: Option<Glob>,
+    /// The rule.
+    #[arg(long, value_name = "PATTERN", value_parser = Glob::new)]
+    rule: Option<Glob>,
+}
+
+#[derive(Args)]
 struct Form {
     /// Print JSON.
     #[arg(long)]
@@ -222,16 +225,17 @@ fn run(command: Command, output: &mut impl Write) -> Result<()> {
             }
         }
         Command::Ack { id } => Client::connect()?.acknowledge(&id),
-        Command::Silence {
-            id: like,
-            time,
-            comment,
-            unit,
-            exe,
-            comm,
-            user,
-            rule,
-        } => {
+        Command::Silence(silencing) => {
+            let Silencing {
+                id: like,
+                time,
+                comment,
+                unit,
+                exe,
+                comm,
+                user,
+                rule,
+            } = *silencing;
             let matcher = Matcher {
                 unit,
                 exe,

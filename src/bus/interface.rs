@@ -128,13 +128,13 @@ impl Memleakd1 {
         let matcher: Matcher = from_dictionary(matcher)
             .map_err(|error| fdo::Error::InvalidArgs(format!("the matcher is not one: {error}")))?;
         let request = Request::Silence {
-            matcher,
+            matcher: Box::new(matcher),
             time: Span::from_secs(secs),
             comment: printable(comment.as_bytes()),
             by,
         };
         match self.shared.asker.ask(request).await? {
-            Reply::Silenced(silence) => Ok(silence.id),
+            Reply::Silenced(id) => Ok(id),
             Reply::Explained(_) | Reply::Done(_) => Err(unexpected()),
         }
     }

@@ -15,7 +15,7 @@ use std::time::Duration;
 use zbus::fdo;
 
 use super::Explained;
-use crate::alert::{Matcher, Silence};
+use crate::alert::Matcher;
 use crate::quantity::Span;
 use crate::sample::ProcessId;
 
@@ -41,7 +41,7 @@ pub enum Request {
     /// Tell nobody of some alerts for a time.
     Silence {
         /// Which.
-        matcher: Matcher,
+        matcher: Box<Matcher>,
         /// From now on.
         time: Span,
         /// Why.
@@ -62,8 +62,8 @@ pub enum Request {
 pub enum Reply {
     /// Of a process.
     Explained(Box<Explained>),
-    /// A silence that was made.
-    Silenced(Silence),
+    /// The id of a silence that was made.
+    Silenced(String),
     /// It is done; a sentence if there is more to say.
     Done(String),
 }

@@ -22,9 +22,9 @@ impl Daemon {
                 let now = clock::now().time;
                 let until = after(now, *time);
                 let silences = self.state.book.silences();
-                let added = silences.add(now, matcher.clone(), until, by.clone(), comment);
+                let added = silences.add(now, (**matcher).clone(), until, by.clone(), comment);
                 self.silenced();
-                added.map(Reply::Silenced)
+                added.map(|silence| Reply::Silenced(silence.id))
             }
             Request::Unsilence(id) => {
                 let was_there = self.state.book.silences().remove(id);

@@ -1,16 +1,19 @@
 //! Test alerts: whether a sink works is seen by having it say something.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::outlets::Outlets;
-use crate::alert::Alert;
+use crate::alert::{Alert, Change, TEST_ID};
 use crate::bus::{Question, Reply};
+use crate::file;
 use crate::sink::{Delivery, TEST_SEQUENCE};
 
+/// For so long a test stands in Alertmanager.
+const LASTS: SignedDuration = SignedDuration::from_secs(60);
 /// A test that has not got through by then is told so.
 const PATIENCE: Duration = Duration::from_secs(50);
 
@@ -56,9 +59,19 @@ impl Trials {
         if self.under_way.iter().any(|trial| trial.sink == sink) {
             return question.answer(Err(format!("a test of {sink} is under way already")));
         }
+        let mut changes = vec![Alert::test(now, host)];
+        if sink == "alertmanager" {
+            // Nothing else would end it there.
+            let end = now.checked_add(LASTS).unwrap_or(now);
+            changes.push(Alert {
+                change: Change::Cleared,
+                time: end,
+                ..Alert::test(now, host)
+            });
+        }
         let delivery = Delivery {
             sequence: TEST_SEQUENCE,
-            changes: vec![Alert::test(now, host)],
+            changes,
         };
         if !outlets.offer(sink, delivery) {
             let why =
@@ -85,7 +98,8 @@ impl Trials {
                 let said = match sink {
                     "journal" => "the journal has it: see \"journalctl MEMLEAKD_ID=test\"",
                     "dbus" => "announced on the system bus, where memleakd-notify listens",
-                    _ => "done",
+                    "hook" => "its unit was started, and has ended well",
+                    _ => "written",
                 };
                 self.end(index, Ok(said.to_owned()));
             }
@@ -103,7 +117,13 @@ impl Trials {
             match fate {
                 Some(fate) => self.end(index, fate),
                 None if is_late => {
-                    let why = format!("{} has not got through with it yet", trial.sink);
+                    let sink = trial.sink;
+                    let why = match trial.is_handed_on {
+                        true => format!(
+                            "it has not got through yet: see \"journalctl -u memleakd-{sink}\""
+                        ),
+                        false => format!("{sink} hangs: see the log"),
+                    };
                     self.end(index, Err(why));
                 }
                 None => {}
@@ -117,8 +137,30 @@ impl Trials {
     }
 }
 
-/// What has become of a test that another program carries on; nothing while that is open.
+/// What has become of a test that another program carries on; nothing while that is open. Both
+/// remove the file of what has arrived.
 fn fate(state_directory: &Path, sink: &str) -> Option<Result<String, String>> {
-    let _ = (state_directory, sink, PathBuf::new());
-    None
+    let is_in = |directory: &Path| {
+        let files = file::list(directory).unwrap_or_default();
+        files.iter().any(|(_, path)| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            name.starts_with(&format!("{TEST_ID}."))
+        })
+    };
+    let directory = state_directory.join(match sink {
+        "mail" => "spool",
+        _ => "alertmanager",
+    });
+    if is_in(&directory) {
+        return None;
+    }
+    match sink {
+        "mail" if is_in(&directory.join("rejected")) => Some(Err(
+            "the mail was refused: see \"journalctl -u memleakd-mail\"".to_owned(),
+        )),
+        "mail" => Some(Ok("a mail server has taken it".to_owned())),
+        _ => Some(Ok(
+            "Alertmanager has taken it, and ends it within a minute".to_owned()
+        )),
+    }
 }

@@ -73,7 +73,9 @@ fn the_journal_gets_one_entry_for_each_change_with_every_field() {
             .expect("an entry")
     };
     let entry = entry_of("raised");
-    for (name, value) in alert.as_object().expect("an object") {
+    let fields = alert.as_object().expect("an object").iter();
+    // What only a picture makes sense of.
+    for (name, value) in fields.filter(|(name, _)| *name != "curve") {
         let text = match value {
             serde_json::Value::String(text) => Some(text.clone()),
             serde_json::Value::Null => None,
@@ -131,9 +133,12 @@ fn a_sink_that_breaks_is_said_once_and_costs_the_others_nothing() {
             .map(|path| fs::read_to_string(path).expect("a mail"))
             .collect()
     };
-    let id = format!("X-Memleakd-Id: {}", alert["id"].as_str().expect("an id"));
-    eventually("two mails", || {
-        mails().iter().filter(|mail| mail.contains(&id)).count() == 2
+    let id = alert["id"].as_str().expect("an id");
+    eventually("both changes as mail", || {
+        ["raised", "cleared"].iter().all(|change| {
+            let told = format!("{id}/{change}/");
+            mails().iter().any(|mail| mail.contains(&told))
+        })
     });
 }
 

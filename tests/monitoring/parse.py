@@ -15,7 +15,7 @@ TEXT = sys.stdin.read()
 
 def read(parse):
     families = list(parse(TEXT))
-    samples = [[sample.name, sample.labels, sample.value] for family in families for sample in family.samples]
+    samples = [[sample.name, sample.labels, float(sample.value)] for family in families for sample in family.samples]
     types = {family.name: family.type for family in families}
     without_help = [family.name for family in families if not family.documentation]
     return {"samples": samples, "types": types, "without_help": without_help}

@@ -55,8 +55,14 @@ impl Service {
             ),
         )
         .expect("writes");
-        let mut command = Command::new(unpacked("usr/bin/prometheus-alertmanager"));
+        // Its templates are where the package has them, which this process alone is to see.
+        let mut command = Command::new("unshare");
         command
+            .args(["--map-root-user", "--mount", "sh", "-c"])
+            .arg("mount --bind \"$1\" /usr/share && shift && exec \"$@\"")
+            .arg("sh")
+            .arg(unpacked("usr/share"))
+            .arg(unpacked("usr/bin/prometheus-alertmanager"))
             .arg(format!("--config.file={}", config.display()))
             .arg(format!(
                 "--storage.path={}",

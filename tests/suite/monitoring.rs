@@ -7,5 +7,6 @@ mod life;
 mod refusal;
 mod server;
 #[path = "../monitoring/services.rs"]
+#[allow(dead_code, reason = "each test program uses a part of it")]
 mod services;
 mod trust;

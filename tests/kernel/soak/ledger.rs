@@ -18,8 +18,8 @@ pub struct Ledger {
     /// The journal's entries.
     pub journal: Vec<Value>,
     pub signalled: Vec<Signalled>,
-    /// The message ids of mails: `ID.CHANGE.SEQUENCE.TIME`.
-    pub mailed: Vec<String>,
+    /// The message ids of mails, and what each tells: `ID/CHANGE/TIME`.
+    pub mailed: Vec<(String, Vec<String>)>,
     pub log: String,
 }
 
@@ -37,10 +37,11 @@ impl Ledger {
     pub fn summary(&self) -> String {
         let entries: BTreeSet<Entry> = self.entries().into_iter().collect();
         let doubles = |n: usize| n.saturating_sub(entries.len());
-        let mails: BTreeSet<&String> = self.mailed.iter().collect();
+        let mails: BTreeSet<&String> = self.mailed.iter().map(|(id, _)| id).collect();
         format!(
-            "{} changes; doubles: journal {}, output {}, bus {}, mail {} (same Message-ID)",
+            "{} changes, {} mails; doubles: journal {}, output {}, bus {}, mail {} (same Message-ID)",
             entries.len(),
+            mails.len(),
             doubles(self.journal.len()),
             doubles(self.said.len()),
             doubles(self.signalled.len()),
@@ -156,29 +157,26 @@ impl Ledger {
     }
 
     fn mail_faults(&self, entries: &BTreeSet<&Entry>) -> Vec<String> {
-        let had: BTreeSet<(String, String, String)> = self
-            .mailed
-            .iter()
-            .map(|id| {
-                let mut parts = id.split('.').map(str::to_owned);
-                let mut part = || parts.next().unwrap_or_default();
-                (part(), part(), part())
-            })
+        let mails: BTreeMap<&String, &Vec<String>> =
+            self.mailed.iter().map(|(id, told)| (id, told)).collect();
+        let same = self.mailed.iter().filter(|(id, told)| mails[id] != told);
+        let mut faults: Vec<_> = same
+            .map(|(id, _)| format!("two mails {id} tell something else"))
             .collect();
-        let wanted: BTreeSet<_> = entries
+        let told: Vec<&String> = mails.into_values().flatten().collect();
+        let had: BTreeSet<&String> = told.iter().copied().collect();
+        if told.len() > had.len() {
+            let n_twice = told.len() - had.len();
+            faults.push(format!("{n_twice} changes are told by two mails each"));
+        }
+        let wanted: BTreeSet<String> = entries
             .iter()
-            .map(|entry| {
-                (
-                    entry.id.clone(),
-                    entry.change.clone(),
-                    entry.sequence.to_string(),
-                )
-            })
+            .map(|entry| format!("{}/{}/{}", entry.id, entry.change, entry.time))
             .collect();
+        let wanted: BTreeSet<&String> = wanted.iter().collect();
         let differences = wanted.symmetric_difference(&had);
-        differences
-            .map(|key| format!("mail and journal differ in {key:?}"))
-            .collect()
+        faults.extend(differences.map(|key| format!("mail and journal differ in {key}")));
+        faults
     }
 }
 

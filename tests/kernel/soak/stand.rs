@@ -418,24 +418,29 @@ fn signalled(lines: &[String]) -> Vec<Signalled> {
     signalled
 }
 
-/// The message ids of mails that the server has taken, without their domain.
-fn mailed(lines: &[String]) -> Vec<String> {
+/// The mails that the server has taken: the message id of each, and the changes that it tells as
+/// `ID/CHANGE/TIME`.
+fn mailed(lines: &[String]) -> Vec<(String, Vec<String>)> {
     let events = lines
         .iter()
         .filter_map(|line| serde_json::from_str::<Value>(line).ok());
     let messages = events.filter(|event| event["event"] == "message");
-    let ids = messages.map(|message| {
+    let mails = messages.map(|message| {
         let headers = message["headers"].as_array().expect("headers").clone();
-        let id = headers.iter().find(|header| {
-            let name = header[0].as_str().expect("a name");
-            name.eq_ignore_ascii_case("message-id")
+        let header = |wanted: &str| {
+            let found = headers.iter().find(|header| {
+                let name = header[0].as_str().expect("a name");
+                name.eq_ignore_ascii_case(wanted)
+            });
+            let text = found.expect(wanted)[1].as_str().expect("a text");
+            text.to_owned()
+        };
+        let changes = header("X-Memleakd-Changes");
+        let changes = changes.split(',').map(|change| {
+            let letters = change.chars().filter(|c| !c.is_whitespace());
+            letters.collect::<String>()
         });
-        let id = id.expect("a message id")[1].as_str().expect("a text");
-        id.trim_matches(['<', '>'])
-            .split('@')
-            .next()
-            .expect("a part")
-            .to_owned()
+        (header("Message-ID"), changes.collect())
     });
-    ids.collect()
+    mails.collect()
 }

@@ -178,7 +178,7 @@ fn a_curve_arrives_as_a_picture_in_the_page() {
     let text = page["text"].as_str().expect("is text");
     assert!(
         text.starts_with("WARNING: postgres (pid 812, postgresql.service) leaks memory")
-            && text.contains("Size: 1.1 GiB to 1.2 GiB in 10 min , limit 2 GiB"),
+            && text.contains("Size: 1.1 GiB to 1.2 GiB in 10 min, limit 2 GiB"),
         "{text}"
     );
 }

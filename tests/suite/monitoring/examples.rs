@@ -47,7 +47,9 @@ fn alertmanager_takes_its_settings_and_routes_by_severity() {
         let labels = ["alertname=MemoryLeak", &severity, "instance=db1"];
         let arguments = [&["config", "routes", "test", &file][..], &labels].concat();
         let (is_content, said) = tool("amtool", &arguments, "");
-        assert_eq!((is_content, said.trim()), (true, receiver));
+        // It also warns of the file that it is given, on some machines.
+        let has = said.lines().any(|line| line.trim() == receiver);
+        assert!(is_content && has, "{said}");
     }
 }
 

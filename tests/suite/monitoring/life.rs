@@ -247,3 +247,18 @@ fn alerts_that_are_older_than_the_setting_are_told_and_muted_ones_are_not() {
     assert_eq!(status, TAKEN, "{log}");
     assert_eq!(severities(&alertmanager), ["critical"]);
 }
+
+#[test]
+fn an_alert_that_was_told_and_is_silenced_since_stays_as_it_is() {
+    let (_receiver, alertmanager, mut desk) = stage("");
+    desk.put(change(Change::Raised, Warning));
+    let silenced = Alert {
+        silenced_until: Some(Timestamp::now()),
+        ..change(Change::Raised, Warning)
+    };
+    // Alertmanager has silences of its own; that it still stands is true.
+    desk.begin(&[silenced]);
+    let (status, log) = desk.run(&[]);
+    assert_eq!(status, TAKEN, "{log}");
+    assert_eq!(severities(&alertmanager), ["warning"]);
+}
