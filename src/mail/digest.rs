@@ -65,7 +65,7 @@ impl Digest {
                 shorten(&clean_for_header(&host), MAX_HOST)
             ),
             tone,
-            sentence: format!("{sentence} on {}.", shorten(&host, 60)),
+            sentence: format!("{sentence}, on {}.", shorten(&host, 60)),
             rows,
             more: (n_more > 0).then(|| format!("And {n_more} more, which are not shown here.")),
             steps: advice(last),
@@ -276,7 +276,7 @@ mod tests {
             "[memleakd] db1: 3 leaks, 1 of them critical, and 1 that is over"
         );
         let expected = "\
-CRITICAL: 3 leaks, 1 of them critical, and 1 that is over on db1.
+CRITICAL: 3 leaks, 1 of them critical, and 1 that is over, on db1.
 
 CRITICAL  escalated postgres (4), postgresql.service
                     12 MiB/min, 1.2 GiB, 1 h 10 min left  [000000000004]

@@ -49,6 +49,7 @@ pub(super) fn document(body: &str) -> String {
 @media (prefers-color-scheme: dark) {{\n\
 .page {{ background-color: #15191e !important; color: #e6e8eb !important; }}\n\
 .dim {{ color: #a3abb5 !important; }}\n\
+.alarm {{ color: #ff8a80 !important; }}\n\
 .line {{ border-color: #39414a !important; }}\n\
 .code {{ background-color: #242a31 !important; color: #e6e8eb !important; }}\n\
 }}\n\
@@ -142,9 +143,10 @@ fn figure(plot: &Plot, id: &str) -> String {
     ]
     .map(Bytes);
     let span = Span::from_secs_f64(plot.secs.min(3e11));
+    let end = plot.end;
     let line = plot.limit_bytes.map(|limit| {
         format!(
-            ", <span style=\"color:#c62828;font-weight:bold\">limit {}</span>",
+            ", <span class=\"alarm\" style=\"color:#c62828;font-weight:bold\">limit {}</span>",
             Bytes(limit)
         )
     });
@@ -156,12 +158,12 @@ Size: {first} to {last} in {span}{line}</div>\
 <table role=\"presentation\" width=\"100%\" cellpadding=\"0\" cellspacing=\"0\" border=\"0\"><tr>\
 <td class=\"dim\" valign=\"top\" align=\"right\" width=\"60\" style=\"{small};padding-right:6px\">{top}</td>\
 <td rowspan=\"2\" valign=\"top\"><img src=\"cid:{id}\" width=\"540\" \
-alt=\"The size grows from {first} to {last} in {span}.\" \
+alt=\"Size: from {first} to {last} in {span}\" \
 style=\"display:block;width:100%;max-width:540px;height:auto;border:0\"></td></tr>\
 <tr><td class=\"dim\" valign=\"bottom\" align=\"right\" style=\"{small};padding-right:6px\">{bottom}</td></tr>\
 <tr><td></td><td><table role=\"presentation\" width=\"100%\" cellpadding=\"0\" cellspacing=\"0\" border=\"0\" \
 style=\"max-width:540px\"><tr><td class=\"dim\" align=\"left\" style=\"{small}\">{span} ago</td>\
-<td class=\"dim\" align=\"right\" style=\"{small}\">now</td></tr></table></td></tr></table>",
+<td class=\"dim\" align=\"right\" style=\"{small}\">{end}</td></tr></table></td></tr></table>",
     ))
 }
 
@@ -265,6 +267,7 @@ mod tests {
             curve: [(600.0, 1 << 30), (0.0, 1258291200)]
                 .map(|(secs_ago, bytes)| Point { secs_ago, bytes })
                 .to_vec(),
+            limit_bytes: Some(1288490188),
             ..named("parse_row")
         };
         let html = of(&alert);
@@ -273,7 +276,7 @@ mod tests {
             "parse_row.</span>",
             "<img src=\"cid:curve@db1\"",
             "Size: 1 GiB to 1.2 GiB in 10 min, ",
-            ">limit 2 GiB</span>",
+            ">limit 1.2 GiB</span>",
             "10 min ago</td>",
             "118 MiB in 10 min, since",
             "1 B in 1 block, allocated by</div>",

@@ -8,7 +8,7 @@ use tiny_skia::{
     Transform,
 };
 
-use crate::alert::{Alert, MAX_POINTS, Point};
+use crate::alert::{Alert, MAX_POINTS, Point, Reason, State};
 
 /// The picture's width in pixels, twice as many as it is shown in, for sharp screens.
 const WIDTH: u32 = 960;
@@ -17,8 +17,10 @@ const HEIGHT: u32 = 280;
 /// So much stays free around the curve.
 const MARGIN: f32 = 12.0;
 
-/// A limit is near if the process holds at least such a part of it.
-const NEAR: f64 = 0.5;
+/// A limit is near if the process holds at least such a part of it, or if it would be reached by
+/// growth of not more than so many times what is shown: a line further off would make the growth flat.
+const NEAR: f64 = 0.9;
+const NEAR_GROWTHS: u64 = 3;
 
 /// The picture, and what its labels say.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,6 +39,8 @@ pub(super) struct Plot {
     pub secs: f64,
     /// The limit, if there is a line for it.
     pub limit_bytes: Option<u64>,
+    /// What is at the right edge.
+    pub end: &'static str,
 }
 
 impl Plot {
@@ -50,9 +54,12 @@ impl Plot {
         }
         let sizes = points.iter().map(|point| point.bytes);
         let (least, most) = (sizes.clone().min()?, sizes.max()?);
-        let limit_bytes = alert
-            .limit_bytes
-            .filter(|limit| *limit >= most && most as f64 >= NEAR * *limit as f64);
+        let is_near = |limit: &u64| {
+            let growth = (most - least).saturating_mul(NEAR_GROWTHS);
+            *limit >= most && (most as f64 >= NEAR * *limit as f64 || limit - most <= growth)
+        };
+        let limit_bytes = alert.limit_bytes.filter(is_near);
+        let is_gone = alert.reason.is_some_and(Reason::is_end) || alert.state == State::Stale;
         let (bottom_bytes, top_bytes) = edges(least, limit_bytes.unwrap_or(most));
         let frame = Frame {
             left_secs: first.secs_ago,
@@ -68,6 +75,7 @@ impl Plot {
             last_bytes: last.bytes,
             secs,
             limit_bytes,
+            end: if is_gone { "last seen" } else { "now" },
         })
     }
 }
@@ -211,10 +219,10 @@ mod tests {
 
     #[test]
     fn the_curve_the_limit_and_what_the_labels_say() {
-        let plot = Plot::of(&curve(&[(0.0, 1200 * MIB), (600.0, 1100 * MIB)])).expect("is drawn");
+        let plot = Plot::of(&curve(&[(0.0, 1600 * MIB), (600.0, 1100 * MIB)])).expect("is drawn");
         assert_eq!(
-            (plot.first_bytes, plot.last_bytes, plot.secs),
-            (1100 * MIB, 1200 * MIB, 600.0)
+            (plot.first_bytes, plot.last_bytes, plot.secs, plot.end),
+            (1100 * MIB, 1600 * MIB, 600.0, "now")
         );
         assert_eq!(plot.limit_bytes, Some(2048 * MIB));
         assert!(plot.bottom_bytes > 900 * MIB && plot.top_bytes > 2048 * MIB);
@@ -225,9 +233,9 @@ mod tests {
             (280.0 - 12.0 - part * 256.0) as u32
         };
         assert_eq!(colour(&plot, 14, at(1100 * MIB)), (0x1f, 0x6f, 0xc5));
-        assert_eq!(colour(&plot, 940, at(1199 * MIB)), (0x1f, 0x6f, 0xc5));
+        assert_eq!(colour(&plot, 940, at(1595 * MIB)), (0x1f, 0x6f, 0xc5));
         assert_eq!(colour(&plot, 20, at(2048 * MIB)), (0xc6, 0x28, 0x28));
-        assert_eq!(colour(&plot, 480, at(1600 * MIB)), (0xf6, 0xf8, 0xfa));
+        assert_eq!(colour(&plot, 480, at(1660 * MIB)), (0xf6, 0xf8, 0xfa));
         assert!(plot.png.len() < 20_000, "{}", plot.png.len());
     }
 
@@ -243,12 +251,34 @@ mod tests {
         ] {
             assert_eq!(edges(least, most), expected);
         }
-        let far = Alert {
-            limit_bytes: Some(9000 * MIB),
-            ..curve(&[(600.0, 100 * MIB), (0.0, 1200 * MIB)])
+    }
+
+    #[test]
+    fn a_limit_is_shown_where_it_does_not_hide_the_growth() {
+        for (first, last, limit, is_shown) in [
+            (100, 1200, 9000, false),
+            (1100, 1200, 2048, false),
+            (1100, 1200, 1500, true),
+            (1100, 1200, 1501, false),
+            (1990, 2000, 2048, true),
+            (2000, 2100, 2048, false),
+        ] {
+            let alert = Alert {
+                limit_bytes: Some(limit * MIB),
+                ..curve(&[(600.0, first * MIB), (0.0, last * MIB)])
+            };
+            let plot = Plot::of(&alert).expect("is drawn");
+            assert_eq!(
+                plot.limit_bytes.is_some(),
+                is_shown,
+                "{first} {last} {limit}"
+            );
+        }
+        let ended = Alert {
+            reason: Some(Reason::Exited),
+            ..curve(&[(600.0, 1), (0.0, 2)])
         };
-        let plot = Plot::of(&far).expect("is drawn");
-        assert_eq!((plot.limit_bytes, plot.bottom_bytes), (None, 0));
+        assert_eq!(Plot::of(&ended).expect("is drawn").end, "last seen");
     }
 
     #[test]

@@ -40,6 +40,10 @@ fn an_alert_arrives_as_it_was_meant() {
         ("X-Memleakd-Id", "5c0f3a91d27e"),
         ("X-Memleakd-Severity", "warning"),
         ("X-Memleakd-Change", "raised"),
+        (
+            "X-Memleakd-Changes",
+            "5c0f3a91d27e/raised/2026-11-22T02:01:07Z",
+        ),
         ("MIME-Version", "1.0"),
         (
             "Content-Type",
@@ -153,7 +157,12 @@ fn a_curve_arrives_as_a_picture_in_the_page() {
     let point = |(secs_ago, bytes)| Point { secs_ago, bytes };
     let curve = [(600.0, 1134559232), (300.0, 1196425216), (0.0, 1258291200)].map(point);
     let curve = curve.to_vec();
-    post.put(&Alert { curve, ..leak() }, 1);
+    let near = Alert {
+        curve,
+        limit_bytes: Some(1363148800),
+        ..leak()
+    };
+    post.put(&near, 1);
     assert_eq!(post.run(&[]).0, SENT);
     let message = server.next("message");
     assert_eq!(
@@ -178,7 +187,7 @@ fn a_curve_arrives_as_a_picture_in_the_page() {
     let text = page["text"].as_str().expect("is text");
     assert!(
         text.starts_with("WARNING: postgres (pid 812, postgresql.service) leaks memory")
-            && text.contains("Size: 1.1 GiB to 1.2 GiB in 10 min, limit 2 GiB"),
+            && text.contains("Size: 1.1 GiB to 1.2 GiB in 10 min, limit 1.3 GiB"),
         "{text}"
     );
 }
@@ -285,7 +294,8 @@ fn hostile_names_stay_where_they_belong() {
             .map(|header| &header[0])
             .collect();
         let expected = "From To Date Subject Message-ID Auto-Submitted X-Auto-Response-Suppress \
-             List-Id X-Memleakd-Id X-Memleakd-Severity X-Memleakd-Change MIME-Version Content-Type";
+             List-Id X-Memleakd-Id X-Memleakd-Severity X-Memleakd-Change X-Memleakd-Changes \
+             MIME-Version Content-Type";
         assert_eq!(names, expected.split_whitespace().collect::<Vec<_>>());
         assert_eq!(message["defects"], json!([]), "{message}");
         assert_eq!(
