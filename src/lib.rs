@@ -52,6 +52,8 @@ pub mod client;
 
 pub mod notify;
 
+pub mod arguments;
+
 pub mod logging;
 
 pub mod program;

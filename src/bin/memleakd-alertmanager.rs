@@ -9,6 +9,7 @@ use anyhow::{Context, Result};
 use clap::Parser;
 use jiff::Timestamp;
 use memleakd::alertmanager::{Incidents, Reporter, Server, Until, labels, watch};
+use memleakd::arguments::memleakd_alertmanager::Arguments;
 use memleakd::config::{self, Search};
 use memleakd::logging;
 use memleakd::program::state_directory;
@@ -16,28 +17,6 @@ use memleakd::wait::Stop;
 
 /// Something is left for later (EX_TEMPFAIL of sysexits.h).
 const LEFT: u8 = 75;
-
-/// Posts the alerts of memleakd to Prometheus Alertmanager.
-///
-/// Without --watch or --until-empty all alerts are posted once; the exit status is 0 if they were
-/// taken, 75 if some are left for later. An alert that fires ends in Alertmanager five minutes
-/// after it was posted last.
-#[derive(Debug, Parser)]
-#[command(version)]
-struct Arguments {
-    /// Reads this configuration file and no other.
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// The alerts [default: $STATE_DIRECTORY/alertmanager or /var/lib/memleakd/alertmanager]
-    #[arg(long, value_name = "DIR")]
-    alerts: Option<PathBuf>,
-    /// Stays and posts what comes.
-    #[arg(long, conflicts_with = "until_empty")]
-    watch: bool,
-    /// Stays until no alert is left.
-    #[arg(long)]
-    until_empty: bool,
-}
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();

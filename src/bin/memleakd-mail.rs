@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::Parser;
+use memleakd::arguments::memleakd_mail::Arguments;
 use memleakd::config::{self, Search};
 use memleakd::logging;
 use memleakd::mail::{Courier, Spool, Transport, Until, watch};
@@ -14,40 +15,6 @@ use memleakd::wait::Stop;
 
 /// Something is left for later (EX_TEMPFAIL of sysexits.h).
 const LEFT: u8 = 75;
-
-const HELP: &str = "\
-What a server refuses with a number from 500 on is put into rejected/ of the spool at once, and
-whatever else could not be sent for 24 hours; both are said in the journal as errors. Until then
-mails are tried again, after 5 seconds at first and 15 minutes at last.
-
-With mail.sendmail a program takes the mails instead of a server. It is called without a shell, as
-  PROGRAM -i -f FROM -- RECIPIENT…
-with the mail on its standard input, and may take as long as mail.timeout. By its exit status
-(sysexits.h) a mail is taken (0), refused for good (65, 67, 68), or tried again (all others). In
-memleakd-mail.service it runs as a user of no rights who may write nowhere but into the spool, and
-setuid and setgid programs get no rights: msmtp and its like work there, the sendmail of Postfix,
-Exim and OpenSMTPD does not. These take mails at localhost, which is what is done by default.";
-
-/// Sends the mails that memleakd has put into its spool.
-///
-/// Without --watch or --until-empty each waiting mail is tried once; the exit status is 0 if
-/// none is left, 75 if some are left for later.
-#[derive(Debug, Parser)]
-#[command(version, after_long_help = HELP)]
-struct Arguments {
-    /// Reads this configuration file and no other.
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// The spool [default: $STATE_DIRECTORY/spool or /var/lib/memleakd/spool]
-    #[arg(long, value_name = "DIR")]
-    spool: Option<PathBuf>,
-    /// Stays and sends what comes.
-    #[arg(long, conflicts_with = "until_empty")]
-    watch: bool,
-    /// Stays until nothing is left.
-    #[arg(long)]
-    until_empty: bool,
-}
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();

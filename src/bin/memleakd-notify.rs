@@ -3,15 +3,8 @@
 use std::process::ExitCode;
 
 use clap::Parser;
+use memleakd::arguments::memleakd_notify::Arguments;
 use memleakd::{logging, notify};
-
-/// Shows the alerts of memleakd as notifications of the desktop, as long as the session lasts.
-///
-/// Users other than root are told of their own processes. Of several sessions of one user one is
-/// told; the next takes over when that ends.
-#[derive(Debug, Parser)]
-#[command(version)]
-struct Arguments {}
 
 fn main() -> ExitCode {
     Arguments::parse();

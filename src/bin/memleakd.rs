@@ -2,58 +2,16 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::Parser;
+use memleakd::arguments::memleakd::{Arguments, Command, Output};
 use memleakd::collect::answer_calls;
 use memleakd::daemon::{self, Options};
 use memleakd::sink::{Console, Form};
 use memleakd::{logging, program, replay, stacks};
-
-/// Finds processes that leak memory and says so in the journal, on D-Bus and by mail.
-#[derive(Parser)]
-#[command(version)]
-struct Arguments {
-    /// Read this file alone, instead of /etc/memleakd/memleakd.toml and its drop-ins.
-    #[arg(long, value_name = "FILE", global = true)]
-    config: Option<PathBuf>,
-    /// Check the configuration, print what is in force, and exit.
-    #[arg(long)]
-    check: bool,
-    /// Also write alerts to standard output.
-    #[arg(long, value_name = "FORM", global = true)]
-    output: Option<Output>,
-    #[command(subcommand)]
-    command: Option<Command>,
-}
-
-#[derive(Subcommand)]
-enum Command {
-    /// Run a recorded history through the same rules, as fast as it goes.
-    Replay {
-        /// CSV with the header time_secs,pid,comm,bytes (unit and limit_bytes may follow); - is standard input.
-        file: PathBuf,
-    },
-    /// Make calls to be counted: how memleakd tries its probes on itself.
-    #[command(hide = true)]
-    SelfTestCalls,
-    /// Tell which code stacks of a process are of: memleakd asks itself.
-    #[command(hide = true)]
-    ResolveStacks {
-        /// The process.
-        pid: u32,
-    },
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum Output {
-    /// One JSON object a line.
-    Json,
-    /// Sentences and figures.
-    Text,
-}
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();

@@ -1,0 +1,177 @@
+//! The command line of memleakctl.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::client::{Format, capture_time, gates, silence_time};
+use crate::config::Glob;
+use crate::quantity::Span;
+
+/// Shows what memleakd knows about processes that leak memory.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    after_help = "Exit status: 0 done, 1 failed, 2 wrong arguments."
+)]
+pub struct Arguments {
+    /// What is asked.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What can be asked of memleakctl.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Figures of the daemon.
+    Status(Form),
+    /// The fastest growing processes, renewed until interrupted.
+    Top {
+        /// The processes whose heap is measured: what they allocate and free.
+        #[arg(long)]
+        heap: bool,
+        /// The processes whose kernel memory is measured.
+        #[arg(long, conflicts_with = "heap")]
+        kernel: bool,
+        /// At most so many, up to 100.
+        #[arg(short = 'n', long, value_name = "COUNT", default_value_t = 20)]
+        count: u32,
+        /// Print one table and exit.
+        #[arg(long)]
+        once: bool,
+        /// How the answer is given.
+        #[command(flatten)]
+        form: Form,
+    },
+    /// The open alerts.
+    Alerts {
+        /// Print what happens to them, a line each, until interrupted.
+        #[arg(short, long)]
+        watch: bool,
+        /// How the answer is given.
+        #[command(flatten)]
+        form: Form,
+    },
+    /// One open alert in full.
+    Show {
+        /// Its id, as "memleakctl alerts" has it.
+        id: String,
+        /// How the answer is given.
+        #[command(flatten)]
+        form: Form,
+    },
+    /// Take note of an open alert, which ends its reminders.
+    Ack {
+        /// Its id, as "memleakctl alerts" has it.
+        id: String,
+    },
+    /// Spare people some alerts for a time: no mail, no hook, no notification.
+    ///
+    /// Patterns must fit all; * is any text, ? any character. The journal has them all the same.
+    Silence(Box<Silencing>),
+    /// The silences that stand, the one that ends first in front.
+    Silences(Form),
+    /// Take a silence back.
+    Unsilence {
+        /// Its number, as "memleakctl silences" has it.
+        id: String,
+    },
+    /// Send an alert that is marked as a test, and say whether it got through.
+    Test {
+        /// By which way: journal, dbus, desktop, mail, alertmanager or hook.
+        sink: String,
+    },
+    /// Have the configuration read again; one that is wrong is refused with the reason.
+    Reload,
+    /// Why a process is taken for one that leaks, or why not: each gate with its value.
+    ///
+    /// Users other than root may ask after their own processes.
+    #[command(after_long_help = gates())]
+    Explain {
+        /// Its process id.
+        pid: u32,
+        /// The gates of every lane, and not just of the one that decides.
+        #[arg(short, long)]
+        all: bool,
+        /// How the answer is given.
+        #[command(flatten)]
+        form: Form,
+    },
+    /// Measure what one process allocates and frees, for a time.
+    ///
+    /// Users other than root may measure their own processes.
+    Capture {
+        /// Its process id.
+        #[arg(long, value_name = "PID")]
+        pid: u32,
+        /// For how long, 1s to 10min.
+        #[arg(long = "for", value_name = "TIME", default_value = "30s", value_parser = capture_time)]
+        time: Span,
+        /// How the answer is given.
+        #[command(flatten)]
+        form: Form,
+    },
+    /// Where the memory of an alert was allocated: every place, with its stack.
+    ///
+    /// Users other than root may ask for reports of their own processes. A report that was saved with
+    /// --format json is read without memleakd, also on another machine.
+    Report {
+        /// The alert's id, as "memleakctl alerts" has it, or a saved report.
+        #[arg(value_name = "ID|FILE")]
+        of: String,
+        /// How it is given.
+        #[arg(long, value_enum, value_name = "FORMAT", default_value = "text")]
+        format: Format,
+        /// Write it to a file.
+        #[arg(short, long, value_name = "FILE")]
+        output: Option<PathBuf>,
+        /// The same as --format json.
+        #[arg(long, conflicts_with = "format")]
+        json: bool,
+    },
+    /// Check the configuration, or a file alone, and print what would be in force.
+    Check {
+        /// The file.
+        file: Option<PathBuf>,
+        /// How the answer is given.
+        #[command(flatten)]
+        form: Form,
+    },
+}
+
+/// What a silence spares people, and for how long.
+#[derive(Debug, Args)]
+pub struct Silencing {
+    /// An open alert: silences its unit, or its executable where it is in none.
+    #[arg(required_unless_present_any = ["unit", "exe", "comm", "user", "rule"])]
+    pub id: Option<String>,
+    /// For how long, such as 1h or 7d.
+    #[arg(long = "for", value_name = "TIME", default_value = "1h", value_parser = silence_time)]
+    pub time: Span,
+    /// Why, for others to read.
+    #[arg(short, long, default_value = "")]
+    pub comment: String,
+    /// The unit or user unit.
+    #[arg(long, value_name = "PATTERN", value_parser = Glob::new)]
+    pub unit: Option<Glob>,
+    /// The path of the executable.
+    #[arg(long, value_name = "PATTERN", value_parser = Glob::new)]
+    pub exe: Option<Glob>,
+    /// The name of the process.
+    #[arg(long, value_name = "PATTERN", value_parser = Glob::new)]
+    pub comm: Option<Glob>,
+    /// The user, by name or number.
+    #[arg(long, value_name = "PATTERN", value_parser = Glob::new)]
+    pub user: Option<Glob>,
+    /// The rule.
+    #[arg(long, value_name = "PATTERN", value_parser = Glob::new)]
+    pub rule: Option<Glob>,
+}
+
+/// How answers are given.
+#[derive(Debug, Args)]
+pub struct Form {
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}

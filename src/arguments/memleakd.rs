@@ -1,0 +1,51 @@
+//! The command line of memleakd.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+/// Finds processes that leak memory and says so in the journal, on D-Bus and by mail.
+#[derive(Debug, Parser)]
+#[command(version)]
+pub struct Arguments {
+    /// Read this file alone, instead of /etc/memleakd/memleakd.toml and its drop-ins.
+    #[arg(long, value_name = "FILE", global = true)]
+    pub config: Option<PathBuf>,
+    /// Check the configuration, print what is in force, and exit.
+    #[arg(long)]
+    pub check: bool,
+    /// Also write alerts to standard output.
+    #[arg(long, value_name = "FORM", global = true)]
+    pub output: Option<Output>,
+    /// What is done instead of running the daemon.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// What memleakd does besides running.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run a recorded history through the same rules, as fast as it goes.
+    Replay {
+        /// CSV with the header time_secs,pid,comm,bytes (unit and limit_bytes may follow); - is standard input.
+        file: PathBuf,
+    },
+    /// Make calls to be counted: how memleakd tries its probes on itself.
+    #[command(hide = true)]
+    SelfTestCalls,
+    /// Tell which code stacks of a process are of: memleakd asks itself.
+    #[command(hide = true)]
+    ResolveStacks {
+        /// The process.
+        pid: u32,
+    },
+}
+
+/// The form of alerts on standard output.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum Output {
+    /// One JSON object a line.
+    Json,
+    /// Sentences and figures.
+    Text,
+}
