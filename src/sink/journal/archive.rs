@@ -1,7 +1,7 @@
 //! Whether the journal has an entry: asked of journalctl, which knows its files.
 
 use std::io::Read;
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -18,18 +18,31 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const STEP: Duration = Duration::from_millis(5);
 
 /// What journald has written.
-#[derive(Debug, Default)]
-pub(super) struct Archive;
+#[derive(Debug)]
+pub(super) struct Archive {
+    journalctl: PathBuf,
+}
+
+impl Default for Archive {
+    fn default() -> Self {
+        Self::read_by(PathBuf::from(JOURNALCTL))
+    }
+}
 
 impl Archive {
+    /// What this program prints of it.
+    pub(super) fn read_by(journalctl: PathBuf) -> Self {
+        Self { journalctl }
+    }
+
     /// Whether a change is there. A machine without journalctl has nothing to be asked: no.
     pub(super) fn has(&self, change: &Alert, sequence: u64) -> Result<bool> {
-        if !Path::new(JOURNALCTL).exists() {
+        if !self.journalctl.exists() {
             return Ok(false);
         }
         // What was sent may still wait in the socket. One that is not told to whom it may listen
         // fails, and tells what it has all the same.
-        output(&["--sync".to_owned()])?;
+        self.output(&["--sync".to_owned()])?;
         let arguments = [
             "--quiet".to_owned(),
             "--no-pager".to_owned(),
@@ -40,33 +53,33 @@ impl Archive {
             format!("MEMLEAKD_ID={}", change.id),
             format!("MEMLEAKD_TIME={}", change.time),
         ];
-        Ok(!output(&arguments)?.trim_ascii().is_empty())
+        Ok(!self.output(&arguments)?.trim_ascii().is_empty())
     }
-}
 
-/// What journalctl prints: a line at the most.
-fn output(arguments: &[String]) -> Result<Vec<u8>> {
-    let mut child = Command::new(JOURNALCTL)
-        .args(arguments)
-        .env_clear()
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .context("asking journalctl what has arrived")?;
-    if !ends(&mut child).context("waiting for journalctl")? {
-        child.kill().context("ending journalctl")?;
-        child.wait().context("ending journalctl")?;
-        bail!("journalctl does not say what has arrived");
+    /// What journalctl prints: a line at the most.
+    fn output(&self, arguments: &[String]) -> Result<Vec<u8>> {
+        let mut child = Command::new(&self.journalctl)
+            .args(arguments)
+            .env_clear()
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .context("asking journalctl what has arrived")?;
+        if !ends(&mut child).context("waiting for journalctl")? {
+            child.kill().context("ending journalctl")?;
+            child.wait().context("ending journalctl")?;
+            bail!("journalctl does not say what has arrived");
+        }
+        let mut text = Vec::new();
+        if let Some(output) = child.stdout.take() {
+            output
+                .take(1 << 10)
+                .read_to_end(&mut text)
+                .context("reading what journalctl says")?;
+        }
+        Ok(text)
     }
-    let mut text = Vec::new();
-    if let Some(output) = child.stdout.take() {
-        output
-            .take(1 << 10)
-            .read_to_end(&mut text)
-            .context("reading what journalctl says")?;
-    }
-    Ok(text)
 }
 
 fn ends(child: &mut Child) -> std::io::Result<bool> {
