@@ -4,11 +4,41 @@
 set -eu
 cd "$(dirname "$0")/.."
 
+# Tests of tests/kernel that mostly wait go beside those that count and measure: two rows of tests,
+# each one after the other in a pid namespace of its own, as a daemon looks at every process in its.
+waiting="attention:: bus:: capture:: desktop:: ends:: explain:: hook:: journal:: journald:: life::
+	mail:: monitoring:: report:: scan:: sinks:: sites:: soak::"
+# These ask for the machine's own pid namespace, and go last, alone.
+outermost="kernel_memory:: privilege:: allocator::static_programs ends::a_kernel_that
+	explain::others_may_ask"
+
+# Arguments: words before each, and a list of words.
+each() {
+	for name in $2; do
+		printf '%s %s ' "$1" "$name"
+	done
+}
+
+in_namespace() {
+	unshare --pid --fork --kill-child --mount-proc "$@"
+}
+
 cargo test
 
 if [ "$(id -u)" = 0 ] && [ -e /sys/kernel/btf/vmlinux ]; then
-	# One after the other: they watch the whole machine.
-	cargo test --test kernel -- --ignored --test-threads=1
+	kernel="cargo test --test kernel -- --ignored --test-threads=1"
+	beside=$(mktemp)
+	trap 'rm -f "$beside"' EXIT
+	status=0
+	# shellcheck disable=SC2046,SC2086 # lists of words
+	{
+		in_namespace $kernel $waiting $(each --skip "$outermost") >"$beside" 2>&1 &
+		in_namespace $kernel $(each --skip "$waiting $outermost") || status=$?
+		wait $! || status=$?
+		cat "$beside"
+		$kernel $outermost || status=$?
+	}
+	exit $status
 else
 	cat >&2 <<-END
 
