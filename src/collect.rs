@@ -32,8 +32,8 @@ pub use cgroup::MemoryCgroup;
 pub use facts::Facts;
 pub use fault::{FaultTotals, Faults, TouchCapture};
 pub use heap::{
-    CALLS_ARGUMENT, Capture, HeapReading, Listen, Listener, MAX_MEASURED, Pinpoint, Pinpointed,
-    Prober, answer_calls,
+    CALLS_ARGUMENT, Capture, HeapReading, Listen, Listener, MAX_MEASURED, OLD_KERNEL_DROP_IN,
+    Pinpoint, Pinpointed, Prober, Release, answer_calls,
 };
 pub use host::Host;
 pub use kernel::{KernelLoss, KernelMemory};

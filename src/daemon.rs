@@ -16,6 +16,7 @@ mod pulse;
 mod report;
 mod request;
 mod state;
+mod summary;
 mod supervisor;
 mod trial;
 
@@ -33,7 +34,7 @@ use tracing::{error, info, warn};
 use crate::alert::{Announcement, Surroundings};
 use crate::bus::{Question, Shared};
 use crate::collect::{Host, Live, Prober};
-use crate::config::{Config, Fault, Search, load_file};
+use crate::config::{self, Config, Fault, Search, load_file};
 use crate::report::Store as Reports;
 use crate::sample::{Moment, ProcessId, Source};
 use crate::sink::{Delivery, Form, Report, TEST_SEQUENCE};
@@ -45,7 +46,6 @@ use metrics::Metrics;
 use outlets::Outlets;
 use pinpoint::Pinpointing;
 use pulse::pulse;
-use report::summary;
 use state::{State, Store};
 use supervisor::Supervisor;
 use trial::Trials;
@@ -138,6 +138,8 @@ struct Daemon {
     outlets: Outlets,
     shared: Shared,
     supervisor: Supervisor,
+    /// What is wrong with the configuration that was not taken, the last time that it was read.
+    refused: Option<String>,
     complaints: Complaints,
     metrics: Metrics,
     round_secs: f64,
@@ -191,10 +193,14 @@ impl Daemon {
             outlets,
             shared,
             supervisor: Supervisor::default(),
+            refused: None,
             complaints: Complaints::default(),
             metrics: Metrics::default(),
             round_secs: 0.0,
         };
+        if daemon.config.heap.watch != config::Watch::Off {
+            daemon.prober.try_old_kernel();
+        }
         daemon.state.book.resume(&clock::now(), same_boot);
         daemon.state.outbox.keep_sinks(&daemon.outlets.names());
         info!(
@@ -238,7 +244,7 @@ impl Daemon {
         self.memory.save_when_due(&self.store, &mut self.complaints);
         self.round_secs = started.elapsed().as_secs_f64();
         let status = self.status();
-        let summary = summary(&status);
+        let summary = self.summary(&status);
         self.trials.follow(self.store.directory());
         // Who is told of a change may ask for it at once.
         self.publish(status);
@@ -325,7 +331,8 @@ impl Daemon {
                 Err(fault)
             }
         };
-        self.supervisor.ready(&summary(&self.status()));
+        self.refused = result.as_ref().err().map(Fault::to_string);
+        self.supervisor.ready(&self.summary(&self.status()));
         result
     }
 

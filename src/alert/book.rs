@@ -1,5 +1,6 @@
 mod open;
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
@@ -67,8 +68,19 @@ impl Book {
     /// The open alerts as they stand, the most severe first, then the oldest.
     pub fn standing(&self) -> Vec<Alert> {
         let mut alerts: Vec<Alert> = self.open.values().map(|open| open.alert.clone()).collect();
-        alerts.sort_by_key(|alert| (std::cmp::Reverse(alert.severity), alert.time));
+        alerts.sort_by_key(|alert| (Reverse(alert.severity), alert.time));
         alerts
+    }
+
+    /// The open alert to see to first: one that fires before one that is stale, a severe one before
+    /// another, and then the one with the least time left.
+    pub fn worst(&self) -> Option<&Alert> {
+        let alerts = self.open.values().map(|open| &open.alert);
+        alerts.min_by_key(|alert| {
+            let left_secs = alert.exhausts_in_secs.unwrap_or(u64::MAX);
+            let is_stale = alert.state != State::Firing;
+            (is_stale, Reverse(alert.severity), left_secs)
+        })
     }
 
     /// The alerts that fire, each with the process that it speaks of.
@@ -136,7 +148,7 @@ impl Book {
     /// The processes of open alerts, the most severe alert's first.
     pub fn processes(&self) -> Vec<ProcessId> {
         let mut open: Vec<_> = self.open.values().collect();
-        open.sort_by_key(|open| std::cmp::Reverse(open.alert.severity));
+        open.sort_by_key(|open| Reverse(open.alert.severity));
         let members = open.iter().flat_map(|open| &open.members);
         members.map(|member| member.process).collect()
     }

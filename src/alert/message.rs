@@ -228,7 +228,8 @@ pub fn cause(cause: Cause) -> Option<&'static str> {
     }
 }
 
-fn who(alert: &Alert) -> String {
+/// The process, and where it runs.
+pub fn who(alert: &Alert) -> String {
     // A user's unit lies within a system unit, which is the user's whole manager.
     let unit = alert
         .user_unit

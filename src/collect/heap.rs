@@ -29,5 +29,7 @@ mod worker;
 pub use cost::{CALLS_ARGUMENT, answer_calls};
 pub use pinpoint::{Pinpoint, Pinpointed};
 pub use prober::{MAX_MEASURED, Prober};
+pub use probes::OLD_KERNEL_DROP_IN;
 pub use reading::{Capture, HeapReading};
 pub use relay::{Listen, Listener};
+pub use release::Release;

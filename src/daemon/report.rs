@@ -1,11 +1,10 @@
-//! What the daemon says of itself: on the bus, to the service manager, in the log.
+//! What the daemon says of itself on the bus.
 
 use super::{Daemon, clock};
 use crate::alert::State;
 use crate::bus::{Measured, Process, Snapshot, Status};
 use crate::collect::KernelReading;
 use crate::config::Severity;
-use crate::quantity::count;
 use crate::sample::{ProcessId, Source};
 
 /// Processes that the bus can be asked for, of each kind.
@@ -89,14 +88,4 @@ fn fastest(mut measured: Vec<Measured>) -> Vec<Measured> {
     });
     measured.truncate(MAX_LISTED);
     measured
-}
-
-/// One line for `systemctl status`.
-pub(super) fn summary(status: &Status) -> String {
-    format!(
-        "watching {}, {}, {} open",
-        count(status.processes, "process", "processes"),
-        count(status.suspects, "suspect", "suspects"),
-        count(status.alerts, "alert", "alerts"),
-    )
 }

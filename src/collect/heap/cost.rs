@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use anyhow::{Context, Error, Result, ensure};
+use libbpf_rs::ErrorKind;
 use rustix::time::{ClockId, clock_gettime};
 use tracing::{debug, warn};
 
@@ -51,18 +52,20 @@ const UNMEASURED: HitCost = HitCost {
 };
 
 impl HitCost {
-    /// Measures it. What fails is said, and then the first instruction is good enough.
-    pub(super) fn measure(exe: &Path, host: &Host, probes: &Probes, slot: u32) -> Self {
+    /// Measures it. That no probe may be put in at all is an error; what else fails is said, and
+    /// then the first instruction is good enough.
+    pub(super) fn measure(exe: &Path, host: &Host, probes: &Probes, slot: u32) -> Result<Self> {
         match Caller::start(exe).and_then(|mut caller| measure(host, probes, slot, &mut caller)) {
             Ok(cost) => {
                 debug!("a hit of a probe costs {cost:?}");
-                cost
+                Ok(cost)
             }
+            Err(error) if is_refused(&error) => Err(probes.refusal(&error)),
             Err(error) => {
                 warn!(
                     "the self-test of heap probes failed, so that they go to the first instruction of each function: {error:#}"
                 );
-                UNMEASURED
+                Ok(UNMEASURED)
             }
         }
     }
@@ -84,6 +87,14 @@ impl HitCost {
             + counted.stacks as f64 * STACK_SECS;
         in_a_loop * IN_EARNEST
     }
+}
+
+/// Whether the kernel does not let this program put probes into its own child.
+fn is_refused(error: &Error) -> bool {
+    let refusal = |cause: &libbpf_rs::Error| cause.kind() == ErrorKind::PermissionDenied;
+    error
+        .chain()
+        .any(|cause| cause.downcast_ref().is_some_and(refusal))
 }
 
 fn measure(host: &Host, probes: &Probes, slot: u32, caller: &mut Caller) -> Result<HitCost> {

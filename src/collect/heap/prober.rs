@@ -15,6 +15,7 @@ use super::pinpoint::{Pinpoint, Pinpointed};
 use super::probes::N_SLOTS;
 use super::reading::{Capture, HeapReading};
 use super::relay::{Hearer, Listen, Listener};
+use super::release::Release;
 use super::worker::Worker;
 use crate::config::Returns;
 use crate::quantity::Share;
@@ -41,6 +42,8 @@ pub struct Prober {
 pub(super) struct Board {
     /// These processes are to be measured, and no others.
     pub wanted: Option<(Vec<ProcessId>, Share)>,
+    /// Whether the probes are to be loaded before there is anything to measure.
+    pub is_trial_wanted: bool,
     /// Captures to be begun.
     pub to_capture: Vec<(u64, ProcessId, Duration)>,
     /// Since when something is asked that the thread has not looked at.
@@ -92,6 +95,17 @@ impl Prober {
         Arc::new(|exe, pid| Ok(Box::new(Resolver::start(exe, pid)?) as Box<dyn Listener>))
     }
 
+    /// Has it found out at once whether heaps can be measured, where a kernel lets not every daemon
+    /// do that: [`Self::failure`] is the answer.
+    pub fn try_old_kernel(&self) {
+        if Release::running().is_ok_and(Release::filters_uprobes_by_process) {
+            return;
+        }
+        let mut board = lock(&self.board);
+        board.is_trial_wanted = true;
+        self.ring(&mut board);
+    }
+
     /// Has these processes measured and no others, at most [`MAX_MEASURED`].
     pub fn measure(&self, processes: Vec<ProcessId>, ceiling: Share) {
         let mut board = lock(&self.board);
@@ -135,7 +149,7 @@ impl Prober {
         lock(&self.board).failures.get(&process).cloned()
     }
 
-    /// Why nothing can be measured on this machine, if so.
+    /// Why nothing can be measured on this machine, if so, as of the last time that it was tried.
     pub fn failure(&self) -> Option<String> {
         let board = lock(&self.board);
         match board.is_stuck() {
@@ -192,12 +206,9 @@ impl Prober {
 }
 
 impl Board {
-    /// Whether nothing is measured, nothing is asked, and nothing has gone wrong.
+    /// Whether nothing is measured, nothing is asked, and nothing has gone wrong in a process.
     fn is_idle(&self) -> bool {
-        self.wanted.is_none()
-            && self.readings.is_empty()
-            && self.failures.is_empty()
-            && self.failure.is_none()
+        self.wanted.is_none() && self.readings.is_empty() && self.failures.is_empty()
     }
 
     /// A capture of stacks is over. What nobody takes gives way to what comes later.

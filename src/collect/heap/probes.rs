@@ -9,9 +9,10 @@ mod stacks;
 use std::fmt;
 use std::mem::MaybeUninit;
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Context, Error, Result, anyhow, bail, ensure};
 use libbpf_rs::skel::{OpenSkel, SkelBuilder};
 use libbpf_rs::{Link, MapCore, MapFlags, MapHandle, MapMut, OpenObject};
+use rustix::thread::{CapabilitySet, capabilities};
 
 use self::site::{How, Site};
 pub(super) use self::stacks::{N_CAPTURES, Ring};
@@ -82,6 +83,9 @@ pub(super) struct Probes {
     returns: Returns,
 }
 
+/// What grants the capability that perf events of user probes take, as this file is installed.
+pub const OLD_KERNEL_DROP_IN: &str = "/usr/share/doc/memleakd/examples/old-kernel.conf";
+
 /// How probes are attached, which depends on the kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Way {
@@ -115,7 +119,7 @@ impl Probes {
         }
         match refusal {
             Some(error) => Err(error).context("loading the programs that measure the heap"),
-            None => bail!("measuring the heap needs Linux 5.15 or later"),
+            None => bail!("measuring heaps needs Linux 5.15 or later, and this is {release}"),
         }
     }
 
@@ -169,6 +173,18 @@ impl Probes {
             }
         }
         Ok(links)
+    }
+
+    /// What to do about a kernel that does not let us put a probe in.
+    pub fn refusal(&self, error: &Error) -> Error {
+        let may_all =
+            capabilities(None).is_ok_and(|sets| sets.effective.contains(CapabilitySet::SYS_ADMIN));
+        match Release::running() {
+            Ok(release) if self.way == Way::Single && !may_all => anyhow!(
+                "measuring heaps on Linux {release} takes the capability CAP_SYS_ADMIN, which memleakd does not have: {OLD_KERNEL_DROP_IN} grants it, and says how"
+            ),
+            _ => anyhow!("putting probes into this program's own child: {error:#}"),
+        }
     }
 
     fn why_no_returns(&self) -> &'static str {

@@ -1,10 +1,17 @@
 //! What a kernel's version says about the uprobes that it has.
 
+use std::fmt;
 use std::io;
 
 /// A kernel's version: the `6.12.57` of `6.12.57+deb13-amd64`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Release(pub u32, pub u32, pub u32);
+pub struct Release(pub u32, pub u32, pub u32);
+
+impl fmt::Display for Release {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}.{}", self.0, self.1, self.2)
+    }
+}
 
 impl Release {
     /// That of the running kernel.

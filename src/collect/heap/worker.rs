@@ -92,11 +92,16 @@ impl Worker {
             if ring == Err(RecvTimeoutError::Disconnected) {
                 return;
             }
-            let (wanted, to_capture) = {
+            let (is_trial, wanted, to_capture) = {
                 let mut board = lock(&self.board);
                 self.orders.extend(board.to_pinpoint.drain(..));
-                (board.wanted.take(), std::mem::take(&mut board.to_capture))
+                let is_trial = std::mem::take(&mut board.is_trial_wanted);
+                let to_capture = std::mem::take(&mut board.to_capture);
+                (is_trial, board.wanted.take(), to_capture)
             };
+            if is_trial {
+                self.load();
+            }
             if let Some((processes, ceiling)) = wanted {
                 self.measure(&processes, ceiling);
             }
@@ -133,11 +138,7 @@ impl Worker {
         self.measured = processes.to_vec();
         self.subjects = stay;
         self.release(go);
-        if processes.is_empty() {
-            lock(&self.board).failure = None;
-            return;
-        }
-        if !self.load() {
+        if processes.is_empty() || !self.load() {
             return;
         }
         for process in processes.iter().take(MAX_MEASURED) {
@@ -294,12 +295,14 @@ impl Worker {
         if self.load_again_at.is_some_and(|at| Instant::now() < at) {
             return false;
         }
-        match Probes::load(self.returns) {
-            Ok(probes) => {
-                let hit_cost = HitCost::measure(&self.hearer.exe, &self.host, &probes, N_SLOTS - 1);
-                let mut board = lock(&self.board);
-                board.failure = None;
-                self.loaded = Some((probes, hit_cost));
+        let loaded = Probes::load(self.returns).and_then(|probes| {
+            let cost = HitCost::measure(&self.hearer.exe, &self.host, &probes, N_SLOTS - 1)?;
+            Ok((probes, cost))
+        });
+        match loaded {
+            Ok(loaded) => {
+                self.loaded = Some(loaded);
+                lock(&self.board).failure = None;
                 true
             }
             Err(error) => {
