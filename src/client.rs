@@ -1,6 +1,7 @@
 //! What `memleakctl` prints: the daemon's answers as tables for people and as JSON for scripts.
 
 mod capture;
+mod doctor;
 mod explain;
 mod following;
 mod measured;
@@ -11,6 +12,7 @@ mod table;
 mod top;
 
 pub use capture::{capture, capture_time};
+pub use doctor::{Answers, Asked, Finding, Machine, Outcome, Unit, doctor};
 pub use explain::{Marks, explain, gates};
 pub use following::follow;
 pub use report::{Format, report};

@@ -19,6 +19,14 @@ pub fn end(program: &str, result: Result<()>) -> ExitCode {
     }
 }
 
+/// The end of a program that has found out whether something is well.
+pub fn verdict(program: &str, is_well: Result<bool>) -> ExitCode {
+    match is_well {
+        Ok(false) => ExitCode::FAILURE,
+        is_well => end(program, is_well.map(drop)),
+    }
+}
+
 /// The directory that the service manager made for our state (`$STATE_DIRECTORY`, of which the
 /// first is ours if there are several), or where it would be.
 pub fn state_directory() -> PathBuf {

@@ -129,6 +129,11 @@ pub enum Command {
         #[arg(long, conflicts_with = "format")]
         json: bool,
     },
+    /// Examine this machine: what is well with memleakd, what is not, and what to do about it.
+    ///
+    /// Looks at the kernel, the service, the bus, the journal and what sends alerts; changes and
+    /// sends nothing. Root sees all of it. Exit status: 0 nothing is wrong, 1 something is.
+    Doctor(Form),
     /// Check the configuration, or a file alone, and print what would be in force.
     Check {
         /// The file.

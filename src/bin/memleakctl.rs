@@ -14,12 +14,14 @@ use memleakd::daemon::{self, Options};
 use memleakd::program;
 
 fn main() -> ExitCode {
-    let result = run(Arguments::parse().command, &mut io::stdout().lock());
-    program::end("memleakctl", result)
+    let is_well = run(Arguments::parse().command, &mut io::stdout().lock());
+    program::verdict("memleakctl", is_well)
 }
 
-fn run(command: Command, output: &mut impl Write) -> Result<()> {
-    match command {
+/// Does what is asked. Whether all is well, for the one that looks into that.
+fn run(command: Command, output: &mut impl Write) -> Result<bool> {
+    let done = match command {
+        Command::Doctor(form) => return client::doctor(output, form.json),
         Command::Status(form) => {
             let status = Client::connect()?.status()?;
             if form.json {
@@ -136,5 +138,6 @@ fn run(command: Command, output: &mut impl Write) -> Result<()> {
                     .context("writing")
             }
         }
-    }
+    };
+    done.map(|()| true)
 }

@@ -63,9 +63,14 @@ pub struct Client {
 impl Client {
     /// Connects to the system bus.
     pub fn connect() -> Result<Self> {
+        Self::connect_within(TIMEOUT)
+    }
+
+    /// Connects to the system bus, where every answer may take so long.
+    pub fn connect_within(timeout: Duration) -> Result<Self> {
         let connection = zbus::block_on(
             connection::Builder::system()
-                .method_timeout(TIMEOUT)
+                .method_timeout(timeout)
                 .build(),
         )
         .map_err(|error| {

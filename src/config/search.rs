@@ -24,6 +24,11 @@ impl Search {
     /// A drop-in hides those of the same name in weaker directories, so that a link to `/dev/null`
     /// masks them. No file at all is no fault, but one that is there and cannot be read is.
     pub fn load(&self) -> Result<Config, Fault> {
+        load(&self.files()?)
+    }
+
+    /// The files that are read, in this order.
+    pub fn files(&self) -> Result<Vec<PathBuf>, Fault> {
         let mut paths = vec![
             self.root.join("usr/lib/memleakd/memleakd.toml"),
             self.root.join("etc/memleakd/memleakd.toml"),
@@ -37,7 +42,7 @@ impl Search {
             }
         }
         paths.extend(drop_ins.into_values());
-        load(&paths)
+        Ok(paths)
     }
 }
 
