@@ -99,7 +99,7 @@ fn run(command: Command, output: &mut impl Write) -> Result<bool> {
             let said = Client::connect()?.test(&sink)?;
             writeln!(output, "{sink}: {said}").context("writing")
         }
-        Command::Reload => Client::connect()?.reload(),
+        Command::Reload => client::reload(),
         Command::Show { id, form } => {
             let alert = Client::connect()?.alert(&id)?;
             if form.json {

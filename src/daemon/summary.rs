@@ -8,6 +8,9 @@ use crate::bus::Status;
 use crate::quantity::{Rate, count};
 use crate::sample::printable;
 
+/// How the line says that a configuration was refused, for who reads it.
+pub const OLD_CONFIGURATION: &str = "the old configuration is in force";
+
 /// A process and its unit are cut there: others choose their names.
 const MAX_NAME: usize = 80;
 /// What cannot be done is cut there, each.
@@ -23,7 +26,7 @@ impl Daemon {
     fn wants(&self) -> Vec<String> {
         let mut wants = Vec::new();
         if let Some(fault) = &self.refused {
-            wants.push(format!("the old configuration is in force, as of {fault}"));
+            wants.push(format!("{OLD_CONFIGURATION}, because of {fault}"));
         }
         wants.extend(self.prober.failure());
         // Of heaps that was the reason.

@@ -43,7 +43,8 @@ impl Supervisor {
         if !self.is_ready {
             self.ready(summary);
         }
-        let status = NotifyState::Status(summary);
+        let summary = escaped(summary);
+        let status = NotifyState::Status(&summary);
         match self.watchdog {
             Some(_) => notify(&[NotifyState::Watchdog, status]),
             None => notify(&[status]),
@@ -53,7 +54,7 @@ impl Supervisor {
     /// Ready, or ready again.
     pub fn ready(&mut self, summary: &str) {
         self.is_ready = true;
-        notify(&[NotifyState::Ready, NotifyState::Status(summary)]);
+        notify(&[NotifyState::Ready, NotifyState::Status(&escaped(summary))]);
     }
 
     /// The configuration is being read again.
@@ -68,6 +69,12 @@ impl Supervisor {
     pub fn stopping(&self) {
         notify(&[NotifyState::Stopping]);
     }
+}
+
+/// A status as the service manager reads it: what a backslash is before loses it there, and at the
+/// end of a line it would take the next line with it.
+fn escaped(summary: &str) -> String {
+    summary.replace('\\', "\\\\")
 }
 
 fn notify(states: &[NotifyState<'_>]) {

@@ -9,6 +9,7 @@ mod attention;
 mod bus;
 mod capture;
 mod desktop;
+mod doctor;
 mod ends;
 mod explain;
 mod faults;

@@ -166,13 +166,24 @@ fn the_service_manager_is_told() {
         .find(|line| line.starts_with("STATUS="))
         .expect("a status");
     assert!(
-        status.starts_with("STATUS=watching ") && status.ends_with(" open"),
+        status.starts_with("STATUS=no alerts; watching ") && !status.contains(" watching 0 "),
         "{status}"
     );
     expect("WATCHDOG=1");
     daemon.running.signal(Signal::HUP);
     assert!(expect("RELOADING=1").contains("MONOTONIC_USEC="));
     expect("READY=1");
+
+    let config = daemon.directory.path().join("memleakd.toml");
+    fs::write(&config, "[scan]\nintervall = \"1s\"\n").expect("a configuration");
+    daemon.running.signal(Signal::HUP);
+    expect("RELOADING=1");
+    let refused = expect("READY=1");
+    assert!(
+        refused.contains("the old configuration is in force, because of ")
+            && refused.contains("memleakd.toml:2: scan.intervall: unknown key"),
+        "{refused}"
+    );
     daemon.running.signal(Signal::TERM);
     expect("STOPPING=1");
 }

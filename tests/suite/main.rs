@@ -2,6 +2,7 @@
 
 mod catalog;
 mod config;
+mod doctor;
 mod mail;
 mod monitoring;
 mod replay;

@@ -29,12 +29,13 @@ pub fn bus(machine: &Machine) -> Vec<Finding> {
     findings.push(match answers.owner {
         Some(pid) => Finding::ok("bus", format!("{NAME} is process {pid}")),
         None if is_switched_off => Finding::note("bus", "switched off by dbus.enabled = false")
-            .advise("reload with \"kill -HUP\", as memleakctl cannot"),
+            .advise("\"systemctl reload memleakd\" works, all else of memleakctl does not"),
+        None if machine.asked.daemon().is_none() => {
+            Finding::note("bus", "it is there; memleakd is not, as it does not run")
+        }
         None => {
             let advice = match machine.path(POLICY).exists() {
-                true => {
-                    "start memleakd; if it runs, \"journalctl -u memleakd\" says why it has no name"
-                }
+                true => "\"journalctl -u memleakd\" says why it has not taken it",
                 false => "install the package again: without its policy nobody may have the name",
             };
             Finding::wrong("bus", format!("nobody has the name {NAME}")).advise(advice)

@@ -2,6 +2,7 @@
 
 use super::{Finding, Machine};
 use crate::config::Search;
+use crate::daemon::OLD_CONFIGURATION;
 
 /// Whether it is valid, and which files it is of.
 pub fn configuration(machine: &Machine) -> Vec<Finding> {
@@ -29,10 +30,10 @@ pub fn configuration(machine: &Machine) -> Vec<Finding> {
             findings.push(Finding::ok("configuration", files.join(", ")));
         }
     }
-    let is_old = machine.asked.unit("memleakd.service").is_some_and(|unit| {
-        unit.status_text
-            .contains("the old configuration is in force")
-    });
+    let is_old = machine
+        .asked
+        .unit("memleakd.service")
+        .is_some_and(|unit| unit.status_text.contains(OLD_CONFIGURATION));
     if is_old && machine.config.is_ok() {
         findings.push(
             Finding::wrong(

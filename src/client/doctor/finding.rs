@@ -27,7 +27,7 @@ pub struct Finding {
     pub outcome: Outcome,
     /// What was found.
     pub found: String,
-    /// What to do about it.
+    /// What to do about it, or, of what is well, how to try it.
     pub to_do: Option<String>,
 }
 
@@ -59,7 +59,7 @@ impl Finding {
         Self::note(subject, format!("this user may not look at {what}")).advise("try again as root")
     }
 
-    /// Says what to do about it.
+    /// Says what to do about it, or what can be tried.
     pub(super) fn advise(self, to_do: impl Into<String>) -> Self {
         Self {
             to_do: Some(printable(to_do.into().as_bytes())),
@@ -89,7 +89,12 @@ pub(super) fn render(findings: &[Finding], columns: usize) -> String {
         let Finding {
             subject, outcome, ..
         } = finding;
-        let to_do = finding.to_do.iter().map(|to_do| format!("to do: {to_do}"));
+        let label = match outcome {
+            Outcome::Ok => "try",
+            Outcome::Note | Outcome::Wrong => "to do",
+        };
+        let to_do = finding.to_do.iter();
+        let to_do = to_do.map(|to_do| format!("{label}: {to_do}"));
         let said = std::iter::once(finding.found.clone()).chain(to_do);
         let said: String = said.map(|said| wrapped(&said, width)).collect();
         for (index, line) in said.lines().enumerate() {
@@ -133,8 +138,7 @@ mod tests {
             "ok     bus            here
 wrong  configuration  a sentence that is longer
                       than a line may be
-                      to do: mend
-                      it\\u{1b}[31m
+                      to do: mend it\\u{1b}[31m
 
 1 thing is wrong, 0 notes
 "

@@ -138,12 +138,12 @@ fn program(machine: &Machine, by: &str, program: &Program<'_>) -> Vec<Finding> {
             format!("{by}: {} on the way", count(n, "mail", "mails")),
         ),
         true => Finding::ok(subject, format!("{by}; nothing waits to be sent"))
-            .advise("\"memleakctl test mail\" tries whether one gets through"),
+            .advise("memleakctl test mail"),
         false => Finding::ok(
             subject,
             format!("{by}: it is told of {}", count(n, "alert", "alerts")),
         )
-        .advise("\"memleakctl test alertmanager\" tries whether one gets through"),
+        .advise("memleakctl test alertmanager"),
     });
     findings
 }

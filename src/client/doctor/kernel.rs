@@ -17,11 +17,11 @@ pub fn kernel(machine: &Machine) -> Vec<Finding> {
             Finding::wrong("kernel", found).advise("memleakd needs Linux 5.10 or later")
         }
         Some(release) => {
-            let mut has = vec!["the scan", "kernel memory", "page faults"];
+            let mut has = vec!["scan", "kernel memory", "page faults"];
             if release.has_cookies() {
-                has.push("heaps with stacks");
+                has.push("heaps and their stacks");
             }
-            Finding::ok("kernel", format!("Linux {release} has {}", has.join(", ")))
+            Finding::ok("kernel", format!("Linux {release}: {}", has.join(", ")))
         }
     };
     let types = machine.path("/sys/kernel/btf/vmlinux");
@@ -61,18 +61,7 @@ pub fn heaps(machine: &Machine) -> Vec<Finding> {
             "probes go in by one link for each allocator",
         ));
     } else {
-        let may_all = effective(machine).map(|bits| bits & (1 << SYS_ADMIN) != 0);
-        findings.push(match may_all {
-            Some(true) => Finding::ok("heaps", "probes go in by perf events, with CAP_SYS_ADMIN"),
-            Some(false) => {
-                let found = format!("Linux {release} takes probes from nobody without CAP_SYS_ADMIN, which memleakd does not have: leaks are found, but not which code allocates");
-                Finding::note("heaps", found).advise(format!("{OLD_KERNEL_DROP_IN} grants it, and says how"))
-            }
-            None => {
-                let found = format!("Linux {release} takes probes with CAP_SYS_ADMIN only; whether memleakd has it is not known");
-                Finding::note("heaps", found).advise(format!("see {OLD_KERNEL_DROP_IN}"))
-            }
-        });
+        findings.push(old_kernel(machine, release));
     }
     if !release.may_probe_returns() {
         let found = format!(
@@ -84,6 +73,30 @@ pub fn heaps(machine: &Machine) -> Vec<Finding> {
         );
     }
     findings
+}
+
+/// Whether a kernel whose probes are perf events lets the daemon have them. Since July 2025 all that
+/// are kept up ask for CAP_SYS_ADMIN: the daemon has tried, and says so.
+fn old_kernel(machine: &Machine, release: Release) -> Finding {
+    let may_all = effective(machine).map(|bits| bits & (1 << SYS_ADMIN) != 0);
+    let unit = machine.asked.unit("memleakd.service");
+    let running = unit.filter(|unit| unit.active == "active");
+    let was_refused = running.map(|unit| unit.status_text.contains(OLD_KERNEL_DROP_IN));
+    match (may_all, was_refused) {
+        (Some(true), _) | (_, Some(false)) => Finding::ok("heaps", "probes go in by perf events"),
+        (Some(false), _) => {
+            let found = format!(
+                "Linux {release} takes probes from nobody without CAP_SYS_ADMIN, which memleakd does not have: leaks are found, but not which code allocates"
+            );
+            let advice = format!("{OLD_KERNEL_DROP_IN} grants it, and says how");
+            Finding::note("heaps", found).advise(advice)
+        }
+        (None, _) => {
+            let found = format!("Linux {release} may take probes with CAP_SYS_ADMIN only");
+            let advice = format!("{OLD_KERNEL_DROP_IN} grants it, and says when it is needed");
+            Finding::note("heaps", found).advise(advice)
+        }
+    }
 }
 
 /// A bit for each capability that the running daemon has.

@@ -38,7 +38,7 @@ pub fn service(machine: &Machine) -> Vec<Finding> {
     };
     let mut findings = Vec::new();
     findings.push(match (unit.load.as_str(), unit.active.as_str()) {
-        ("loaded", "active") => Finding::ok(
+        ("loaded", "active" | "reloading" | "refreshing") => Finding::ok(
             "service",
             format!("active (pid {}): {}", unit.main_pid, unit.status_text),
         ),
@@ -51,6 +51,11 @@ pub fn service(machine: &Machine) -> Vec<Finding> {
             format!("memleakd.service has failed ({})", unit.result),
         )
         .advise("\"journalctl -u memleakd\" says why; then \"systemctl restart memleakd\""),
+        ("loaded", state @ ("activating" | "deactivating")) => {
+            Finding::wrong("service", format!("memleakd.service is {state}")).advise(
+                "look again in a moment; \"journalctl -u memleakd\" says why it was restarted",
+            )
+        }
         ("loaded", state) => Finding::wrong("service", format!("memleakd.service is {state}"))
             .advise("\"systemctl start memleakd\""),
         (load, _) => Finding::wrong("service", format!("memleakd.service is {load}"))
