@@ -4,7 +4,7 @@ use anyhow::{Context, Result, anyhow};
 use zbus::{Connection, ObjectPath, connection, fdo, proxy};
 
 use super::dictionary::{Dictionary, from_dictionary, to_dictionary};
-use super::{Explained, Measured, Process, Status};
+use super::{Explained, Measured, NAME, Process, Status};
 use crate::alert::{Alert, Matcher, Silence};
 use crate::collect::Capture;
 use crate::quantity::Span;
@@ -77,6 +77,15 @@ impl Client {
             anyhow!("there is no system bus to ask memleakd on ({error}): is dbus running?")
         })?;
         Ok(Self { connection })
+    }
+
+    /// Whether somebody has the daemon's name. Nobody is started by asking.
+    pub fn finds_daemon(&self) -> bool {
+        let has_owner = zbus::block_on(async {
+            let bus = fdo::DBusProxy::new(&self.connection).await?;
+            bus.name_has_owner(NAME.try_into()?).await
+        });
+        has_owner.unwrap_or(false)
     }
 
     /// Figures of the daemon.
@@ -232,6 +241,10 @@ fn explain(error: fdo::Error) -> anyhow::Error {
         fdo::Error::UnknownMethod(_) => {
             anyhow!("memleakd is of another version than this program: restart it")
         }
+        // The bus had it started, or systemd says that it runs, and still it has not come.
+        fdo::Error::TimedOut(_) => anyhow!(
+            "memleakd has not come to the bus: dbus.enabled may be false, or see \"systemctl status memleakd\""
+        ),
         fdo::Error::NoReply(_) | fdo::Error::Timeout(_) => {
             anyhow!("memleakd does not answer: see \"systemctl status memleakd\"")
         }

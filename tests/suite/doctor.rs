@@ -393,7 +393,7 @@ fn what_is_broken_is_found_by_its_check() {
             |p| p.status().undelivered = 1,
             "losses",
             Note,
-            "1 change wait",
+            "1 change yet",
         ),
         (
             |p| p.status().held_back = 1,

@@ -52,7 +52,7 @@ pub fn losses(machine: &Machine) -> Vec<Finding> {
         );
     }
     if status.undelivered > 0 {
-        let found = format!("{} wait for a sink", changes(status.undelivered));
+        let found = format!("{} yet to be taken by a sink", changes(status.undelivered));
         findings.push(
             Finding::note("losses", found).advise(
                 "if that stays so, \"journalctl -u memleakd\" says which sink does not work",
@@ -61,7 +61,7 @@ pub fn losses(machine: &Machine) -> Vec<Finding> {
     }
     if status.held_back > 0 {
         let found = format!(
-            "{} held back, as alert.max_per_hour asks",
+            "{} held back, as alert.group_wait or alert.max_per_hour asks",
             changes(status.held_back)
         );
         findings.push(Finding::note("losses", found));

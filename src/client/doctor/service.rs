@@ -32,10 +32,11 @@ pub fn service(machine: &Machine) -> Vec<Finding> {
                 "service",
                 format!("memleakd runs (pid {pid}), but systemd cannot be asked about it"),
             ),
-            None if machine.asked.answers.is_err() => {
-                Finding::note("service", "whether memleakd runs is not known without a bus to ask")
-                    .advise("see \"systemctl status memleakd\"")
-            }
+            None if machine.asked.answers.is_err() => Finding::note(
+                "service",
+                "whether memleakd runs is not known without a bus to ask",
+            )
+            .advise("see \"systemctl status memleakd\""),
             None => Finding::wrong("service", "memleakd does not run")
                 .advise("start it with \"systemctl start memleakd\""),
         }];
