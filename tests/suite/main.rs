@@ -4,6 +4,7 @@ mod catalog;
 mod config;
 mod doctor;
 mod mail;
+mod manual;
 mod monitoring;
 mod replay;
 mod report;
