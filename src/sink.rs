@@ -17,6 +17,9 @@ pub use outlet::{Delivery, Outlet, Report, TEST_SEQUENCE};
 
 use anyhow::Result;
 
+/// What can be asked to send a test alert. The desktop is told by the bus.
+pub const TESTABLE: [&str; 6] = ["journal", "dbus", "desktop", "mail", "alertmanager", "hook"];
+
 /// A way to tell people of an alert.
 pub trait Sink: Send {
     /// Sends one change. What fails is tried again later, so a sink that can tells a repetition

@@ -1,19 +1,29 @@
 //! The command line of memleakctl.
 
+use std::ffi::OsStr;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::builder::{PossibleValue, StringValueParser, TypedValueParser};
+use clap::{Arg, Args, Command as Line, Error, Parser, Subcommand, ValueHint};
 
 use crate::client::{Format, capture_time, gates, silence_time};
 use crate::config::Glob;
 use crate::quantity::Span;
+use crate::sink::TESTABLE;
+
+const HELP: &str = "\
+Examples:
+  memleakctl alerts                          what leaks
+  memleakctl report ID                       the code that allocates it
+  memleakctl silence ID --for 2h             nothing more of that unit for two hours
+  memleakctl explain PID                     why a process is not said to leak, or is
+  memleakctl test mail                       whether mail gets through
+
+Exit status: 0 done, 1 failed, 2 wrong arguments. More is in memleakctl(1).";
 
 /// Shows what memleakd knows about processes that leak memory.
 #[derive(Debug, Parser)]
-#[command(
-    version,
-    after_help = "Exit status: 0 done, 1 failed, 2 wrong arguments."
-)]
+#[command(version, after_help = HELP)]
 pub struct Arguments {
     /// What is asked.
     #[command(subcommand)]
@@ -78,7 +88,8 @@ pub enum Command {
     },
     /// Send an alert that is marked as a test, and say whether it got through.
     Test {
-        /// By which way: journal, dbus, desktop, mail, alertmanager or hook.
+        /// By which way.
+        #[arg(value_parser = SinkName)]
         sink: String,
     },
     /// Have the configuration read again; one that is wrong is refused with the reason.
@@ -117,13 +128,13 @@ pub enum Command {
     /// --format json is read without memleakd, also on another machine.
     Report {
         /// The alert's id, as "memleakctl alerts" has it, or a saved report.
-        #[arg(value_name = "ID|FILE")]
+        #[arg(value_name = "ID|FILE", value_hint = ValueHint::FilePath)]
         of: String,
         /// How it is given.
         #[arg(long, value_enum, value_name = "FORMAT", default_value = "text")]
         format: Format,
         /// Write it to a file.
-        #[arg(short, long, value_name = "FILE")]
+        #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
         output: Option<PathBuf>,
         /// The same as --format json.
         #[arg(long, conflicts_with = "format")]
@@ -137,11 +148,34 @@ pub enum Command {
     /// Check the configuration, or a file alone, and print what would be in force.
     Check {
         /// The file.
+        #[arg(value_hint = ValueHint::FilePath)]
         file: Option<PathBuf>,
         /// How the answer is given.
         #[command(flatten)]
         form: Form,
     },
+}
+
+/// Names the sinks to help and to completions, and takes any name: memleakd has the last word, and
+/// may know more of them.
+#[derive(Debug, Clone, Copy)]
+struct SinkName;
+
+impl TypedValueParser for SinkName {
+    type Value = String;
+
+    fn parse_ref(
+        &self,
+        line: &Line,
+        argument: Option<&Arg>,
+        value: &OsStr,
+    ) -> Result<String, Error> {
+        StringValueParser::new().parse_ref(line, argument, value)
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        Some(Box::new(TESTABLE.into_iter().map(PossibleValue::new)))
+    }
 }
 
 /// What a silence spares people, and for how long.
@@ -160,13 +194,13 @@ pub struct Silencing {
     #[arg(long, value_name = "PATTERN", value_parser = Glob::new)]
     pub unit: Option<Glob>,
     /// The path of the executable.
-    #[arg(long, value_name = "PATTERN", value_parser = Glob::new)]
+    #[arg(long, value_name = "PATTERN", value_parser = Glob::new, value_hint = ValueHint::FilePath)]
     pub exe: Option<Glob>,
     /// The name of the process.
     #[arg(long, value_name = "PATTERN", value_parser = Glob::new)]
     pub comm: Option<Glob>,
     /// The user, by name or number.
-    #[arg(long, value_name = "PATTERN", value_parser = Glob::new)]
+    #[arg(long, value_name = "PATTERN", value_parser = Glob::new, value_hint = ValueHint::Username)]
     pub user: Option<Glob>,
     /// The rule.
     #[arg(long, value_name = "PATTERN", value_parser = Glob::new)]

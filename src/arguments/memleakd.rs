@@ -2,14 +2,14 @@
 
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{Parser, Subcommand, ValueEnum, ValueHint};
 
 /// Finds processes that leak memory and says so in the journal, on D-Bus and by mail.
 #[derive(Debug, Parser)]
 #[command(version)]
 pub struct Arguments {
     /// Read this file alone, instead of /etc/memleakd/memleakd.toml and its drop-ins.
-    #[arg(long, value_name = "FILE", global = true)]
+    #[arg(long, value_name = "FILE", global = true, value_hint = ValueHint::FilePath)]
     pub config: Option<PathBuf>,
     /// Check the configuration, print what is in force, and exit.
     #[arg(long)]
@@ -28,6 +28,7 @@ pub enum Command {
     /// Run a recorded history through the same rules, as fast as it goes.
     Replay {
         /// CSV with the header time_secs,pid,comm,bytes (unit and limit_bytes may follow); - is standard input.
+        #[arg(value_hint = ValueHint::FilePath)]
         file: PathBuf,
     },
     /// Make calls to be counted: how memleakd tries its probes on itself.

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::Parser;
+use clap::{Parser, ValueHint};
 
 /// Posts the alerts of memleakd to Prometheus Alertmanager.
 ///
@@ -13,10 +13,10 @@ use clap::Parser;
 #[command(version)]
 pub struct Arguments {
     /// Reads this configuration file and no other.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub config: Option<PathBuf>,
     /// The alerts [default: $STATE_DIRECTORY/alertmanager or /var/lib/memleakd/alertmanager]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub alerts: Option<PathBuf>,
     /// Stays and posts what comes.
     #[arg(long, conflicts_with = "until_empty")]

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::Parser;
+use clap::{Parser, ValueHint};
 
 const HELP: &str = "\
 What a server refuses with a number from 500 on is put into rejected/ of the spool at once, and
@@ -25,10 +25,10 @@ Exim and OpenSMTPD does not. These take mails at localhost, which is what is don
 #[command(version, after_long_help = HELP)]
 pub struct Arguments {
     /// Reads this configuration file and no other.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub config: Option<PathBuf>,
     /// The spool [default: $STATE_DIRECTORY/spool or /var/lib/memleakd/spool]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub spool: Option<PathBuf>,
     /// Stays and sends what comes.
     #[arg(long, conflicts_with = "until_empty")]

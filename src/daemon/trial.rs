@@ -10,7 +10,7 @@ use super::outlets::Outlets;
 use crate::alert::{Alert, Change, TEST_ID};
 use crate::bus::{Question, Reply};
 use crate::file;
-use crate::sink::{Delivery, TEST_SEQUENCE};
+use crate::sink::{Delivery, TEST_SEQUENCE, TESTABLE};
 
 /// For so long a test stands in Alertmanager.
 const LASTS: SignedDuration = SignedDuration::from_secs(60);
@@ -32,9 +32,6 @@ struct Trial {
     is_handed_on: bool,
 }
 
-/// What can be asked for.
-const SINKS: [&str; 6] = ["journal", "dbus", "desktop", "mail", "alertmanager", "hook"];
-
 impl Trials {
     /// Has a sink say a test alert. Who asked is answered now if that cannot be, else later.
     pub fn begin(
@@ -48,11 +45,11 @@ impl Trials {
         // The desktop is told by the bus.
         let sink = if asked == "desktop" { "dbus" } else { asked };
         let Some(sink) = outlets.names().into_iter().find(|name| *name == sink) else {
-            let why = match SINKS.contains(&asked) {
+            let why = match TESTABLE.contains(&asked) {
                 true => format!(
                     "no alerts go to {asked}: the configuration does not ask for it, or it could not be started, as the log says"
                 ),
-                false => format!("there is no sink {asked:?}, but {}", SINKS.join(", ")),
+                false => format!("there is no sink {asked:?}, but {}", TESTABLE.join(", ")),
             };
             return question.answer(Err(why));
         };
