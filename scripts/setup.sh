@@ -8,6 +8,8 @@ packages="clang gcc libc6-dev libelf-dev make pkg-config zlib1g-dev"
 if [ "${1:-build}" = test ]; then
 	packages="$packages binutils g++ libgoogle-perftools4 libjemalloc2 libmimalloc2.0 libtcmalloc-minimal4 musl-tools"
 	packages="$packages dbus dbus-bin dunst openssl python3 python3-aiosmtpd python3-dbusmock python3-dev util-linux x11-apps xvfb"
+	# What shows the manual pages and checks them, and the shells that completions are tried in.
+	packages="$packages fish groff-base man-db mandoc zsh"
 fi
 # Not all of these are in every archive: the bench leaves out what it cannot measure.
 optional=

@@ -23,7 +23,7 @@ Exit status: 0 done, 1 failed, 2 wrong arguments. More is in memleakctl(1).";
 
 /// Shows what memleakd knows about processes that leak memory.
 #[derive(Debug, Parser)]
-#[command(version, after_help = HELP)]
+#[command(name = "memleakctl", version, after_help = HELP)]
 pub struct Arguments {
     /// What is asked.
     #[command(subcommand)]

@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand, ValueEnum, ValueHint};
 
 /// Finds processes that leak memory and says so in the journal, on D-Bus and by mail.
 #[derive(Debug, Parser)]
-#[command(version)]
+#[command(name = "memleakd", version)]
 pub struct Arguments {
     /// Read this file alone, instead of /etc/memleakd/memleakd.toml and its drop-ins.
     #[arg(long, value_name = "FILE", global = true, value_hint = ValueHint::FilePath)]

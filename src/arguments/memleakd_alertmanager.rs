@@ -10,7 +10,7 @@ use clap::{Parser, ValueHint};
 /// taken, 75 if some are left for later. An alert that fires ends in Alertmanager five minutes
 /// after it was posted last.
 #[derive(Debug, Parser)]
-#[command(version)]
+#[command(name = "memleakd-alertmanager", version)]
 pub struct Arguments {
     /// Reads this configuration file and no other.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]

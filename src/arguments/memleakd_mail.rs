@@ -22,7 +22,7 @@ Exim and OpenSMTPD does not. These take mails at localhost, which is what is don
 /// Without --watch or --until-empty each waiting mail is tried once; the exit status is 0 if
 /// none is left, 75 if some are left for later.
 #[derive(Debug, Parser)]
-#[command(version, after_long_help = HELP)]
+#[command(name = "memleakd-mail", version, after_long_help = HELP)]
 pub struct Arguments {
     /// Reads this configuration file and no other.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]

@@ -7,5 +7,5 @@ use clap::Parser;
 /// Users other than root are told of their own processes. Of several sessions of one user one is
 /// told; the next takes over when that ends.
 #[derive(Debug, Parser)]
-#[command(version)]
+#[command(name = "memleakd-notify", version)]
 pub struct Arguments {}

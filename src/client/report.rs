@@ -20,7 +20,7 @@ pub enum Format {
     Text,
     /// Folded stacks, for flamegraph.pl, inferno and speedscope.
     Folded,
-    /// A profile for "go tool pprof", gzip'd.
+    /// A gzipped profile, for go tool pprof.
     Pprof,
     /// A flame graph, for a browser.
     Svg,

@@ -1,6 +1,7 @@
 //! Tests of the programs as users run them.
 
 mod catalog;
+mod completions;
 mod config;
 mod doctor;
 mod mail;

@@ -11,6 +11,7 @@ mod programs;
 use std::process::{Command, Output};
 
 use page::{Page, pages};
+pub use programs::command_lines;
 
 fn run(program: &str, arguments: &[&str]) -> Output {
     let mut command = Command::new(program);
@@ -106,7 +107,11 @@ fn pages_lead_to_each_other() {
         for (name, section) in Page::read(&path).references() {
             let is_ours = name.contains("memleak");
             let is_there = names.contains(&(name.clone(), section.clone()));
-            assert!(is_there || !is_ours, "{}: {name}({section})", path.display());
+            assert!(
+                is_there || !is_ours,
+                "{}: {name}({section})",
+                path.display()
+            );
             named.push((name, section));
         }
     }

@@ -102,7 +102,9 @@ fn each_method_says_what_it_takes() {
         let actions = ["view-details", "manage", "capture"];
         for other in actions {
             let is_told = item.body.lines().any(|line| {
-                line.strip_prefix(".Li ").map(|line| line.trim_end_matches(" .")) == Some(other)
+                line.strip_prefix(".Li ")
+                    .map(|line| line.trim_end_matches(" ."))
+                    == Some(other)
             });
             assert_eq!(is_told, action == Some(other), "{method} {other}");
         }

@@ -41,13 +41,12 @@ fn flatten(table: Table, before: &str, keys: &mut Keys) {
 #[test]
 fn each_key_is_there_with_its_default_and_no_other() {
     let mut config = Config::default();
-    config.mail.route.insert("default".to_owned(), Route::default());
+    config
+        .mail
+        .route
+        .insert("default".to_owned(), Route::default());
     let mut expected = Keys::new();
-    flatten(
-        Table::try_from(config).expect("a table"),
-        "",
-        &mut expected,
-    );
+    flatten(Table::try_from(config).expect("a table"), "", &mut expected);
     let found: Vec<_> = items().iter().map(key).collect();
     let n_found = found.len();
     assert_eq!(Keys::from_iter(found), expected);

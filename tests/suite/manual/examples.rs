@@ -34,10 +34,15 @@ fn lines() -> Vec<(String, String)> {
 /// The words of a command line as a shell has them, without what is done with its output.
 fn words(line: &str) -> Vec<String> {
     let script = format!("printf '%s\\n' {line}");
-    let end = ["|", ">", "&&", "#"].iter().filter_map(|end| script.find(&format!(" {end}")));
+    let end = ["|", ">", "&&", "#"]
+        .iter()
+        .filter_map(|end| script.find(&format!(" {end}")));
     let script = &script[..end.min().unwrap_or(script.len())];
     let script = script.replace("$(pidof -s redis-server)", "7");
-    let output = Command::new("sh").args(["-c", &script]).output().expect("sh runs");
+    let output = Command::new("sh")
+        .args(["-c", &script])
+        .output()
+        .expect("sh runs");
     assert!(output.status.success(), "{line}: {output:?}");
     let words = String::from_utf8(output.stdout).expect("UTF-8");
     words.lines().map(str::to_owned).collect()
@@ -80,8 +85,11 @@ fn scene() -> TempDir {
     let rows = (0..1000).map(|step| format!("{},7,leak,{}\n", step * 10, (step + 1) << 20));
     let rows: String = rows.collect();
     write("week.csv", &format!("time_secs,pid,comm,bytes\n{rows}"));
-    fs::copy(root.join("tests/report/report.json"), scene.path().join("leak.json"))
-        .expect("a copy");
+    fs::copy(
+        root.join("tests/report/report.json"),
+        scene.path().join("leak.json"),
+    )
+    .expect("a copy");
     scene
 }
 

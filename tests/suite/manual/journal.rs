@@ -27,7 +27,9 @@ fn ids(text: &str) -> Vec<&str> {
 fn each_message_id_is_told_and_no_other() {
     let items = Page::named("memleakd.8").items_of("DIAGNOSTICS");
     for change in CHANGES {
-        let item = items.iter().find(|item| item.line == format!("Cm {change}"));
+        let item = items
+            .iter()
+            .find(|item| item.line == format!("Cm {change}"));
         let item = item.unwrap_or_else(|| panic!("{change}"));
         assert_eq!(ids(&item.body), [message_id(change)], "{change}");
     }

@@ -2,30 +2,36 @@
 
 use std::collections::BTreeMap;
 
-use clap::{Arg, Command, CommandFactory};
 use ::memleakd::arguments::{
     memleakctl, memleakd, memleakd_alertmanager, memleakd_mail, memleakd_notify,
 };
+use clap::{Arg, Command, CommandFactory};
 
 use super::page::{Item, Page};
 
 /// The heads of items, by the command that they are of: empty is the program itself.
 type Heads = BTreeMap<String, Vec<String>>;
 
-/// Each program's page and command line, as it parses it.
-pub fn programs() -> Vec<(&'static str, Command)> {
-    let programs = [
+/// Each program's page and command line, as it is declared.
+pub fn command_lines() -> [(&'static str, Command); 5] {
+    [
         ("memleakctl.1", memleakctl::Arguments::command()),
         ("memleakd.8", memleakd::Arguments::command()),
-        ("memleakd-alertmanager.8", memleakd_alertmanager::Arguments::command()),
+        (
+            "memleakd-alertmanager.8",
+            memleakd_alertmanager::Arguments::command(),
+        ),
         ("memleakd-mail.8", memleakd_mail::Arguments::command()),
         ("memleakd-notify.1", memleakd_notify::Arguments::command()),
-    ];
-    let built = programs.into_iter().map(|(page, mut command)| {
+    ]
+}
+
+/// The same as clap parses it, with what it adds.
+pub fn programs() -> [(&'static str, Command); 5] {
+    command_lines().map(|(page, mut command)| {
         command.build();
         (page, command)
-    });
-    built.collect()
+    })
 }
 
 /// The name of an argument's value, as help shows it.
@@ -153,12 +159,14 @@ fn each_value_and_default_is_told_where_its_option_is() {
             let positional = command.get_arguments().filter(|arg| arg.is_positional());
             let options = own_options(command, &program).into_iter();
             for argument in positional.chain(options) {
-                let item = items.iter().filter(is_head).find(|item| {
-                    match argument.is_positional() {
-                        true => Some(&item.line) == head.as_ref(),
-                        false => item.parent == head && item.line == option(argument),
-                    }
-                });
+                let item =
+                    items
+                        .iter()
+                        .filter(is_head)
+                        .find(|item| match argument.is_positional() {
+                            true => Some(&item.line) == head.as_ref(),
+                            false => item.parent == head && item.line == option(argument),
+                        });
                 let item = item.unwrap_or_else(|| panic!("{name}: {argument}"));
                 for told in told(argument) {
                     let is_told = item.words().contains(&told.as_str());
@@ -185,6 +193,17 @@ fn told(argument: &Arg) -> Vec<String> {
         .chain(defaults)
         .filter(|value| !value.is_empty())
         .collect()
+}
+
+/// `--version` says the name as well.
+#[test]
+fn each_program_knows_its_name() {
+    for (page, program) in command_lines() {
+        assert_eq!(
+            page.rsplit_once('.').map(|(name, _)| name),
+            Some(program.get_name())
+        );
+    }
 }
 
 #[test]
