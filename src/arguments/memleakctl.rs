@@ -18,6 +18,7 @@ Examples:
   memleakctl silence ID --for 2h             nothing more of that unit for two hours
   memleakctl explain PID                     why a process is not said to leak, or is
   memleakctl test mail                       whether mail gets through
+  memleakctl doctor                          what is wrong with memleakd itself
 
 Exit status: 0 done, 1 failed, 2 wrong arguments. More is in memleakctl(1).";
 

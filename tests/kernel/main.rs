@@ -20,6 +20,7 @@ mod journald;
 mod kernel_memory;
 mod life;
 mod mail;
+mod manual;
 mod monitoring;
 mod privilege;
 mod report;

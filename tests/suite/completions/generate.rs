@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::{Command, ValueHint};
+use clap::{Arg, Command, ValueHint};
 use clap_complete::Shell;
 
 use crate::manual::command_lines;
@@ -19,16 +19,12 @@ const ZSH: &str = include_str!("memleakctl.zsh");
 
 /// Where zsh is to offer more than nothing: how a line begins, how it ends, and how instead.
 const ZSH_ACTIONS: [(&str, &str, &str); 6] = [
-    ("':id -- Its id", ":_default'", ":_memleakctl_alerts'"),
-    (
-        "'::id -- An open alert",
-        ":_default'",
-        ":_memleakctl_alerts'",
-    ),
-    ("':id -- Its number", ":_default'", ":_memleakctl_silences'"),
+    ("':id -- Its id", ":'", ":_memleakctl_alerts'"),
+    ("'::id -- An open alert", ":'", ":_memleakctl_alerts'"),
+    ("':id -- Its number", ":'", ":_memleakctl_silences'"),
     ("':of -- ", ":_files'", ":_memleakctl_reports'"),
-    ("':pid -- ", ":_default'", ":_memleakctl_processes'"),
-    ("'--pid=[", ":_default'", ":_memleakctl_processes'"),
+    ("':pid -- ", ":'", ":_memleakctl_processes'"),
+    ("'--pid=[", ":'", ":_memleakctl_processes'"),
 ];
 
 /// Each file that is shipped, with what is to be in it.
@@ -73,12 +69,21 @@ fn visible(name: &str, command: &Command) -> Command {
     let mut visible = Command::new(&*name.to_owned().leak())
         .disable_help_subcommand(true)
         .about(command.get_about().cloned().unwrap_or_default())
-        .args(arguments.cloned())
+        .args(arguments.cloned().map(without_files))
         .subcommands(commands.map(|command| visible(command.get_name(), command)));
     if command.get_version().is_some() {
         visible = visible.version(env!("CARGO_PKG_VERSION"));
     }
     visible
+}
+
+/// An argument for which no files are offered, unless it says that it is one.
+fn without_files(argument: Arg) -> Arg {
+    let is_free = argument.get_action().takes_values() && argument.get_possible_values().is_empty();
+    match argument.get_value_hint() {
+        ValueHint::Unknown if is_free => argument.value_hint(ValueHint::Other),
+        _ => argument,
+    }
 }
 
 fn generated(name: &str, mut command: Command, shell: Shell) -> String {
@@ -91,8 +96,20 @@ fn generated(name: &str, mut command: Command, shell: Shell) -> String {
             .lines()
             .map(|line| without_names(line) + "\n")
             .collect(),
+        Shell::Fish => with_value_at_the_end(name, &text),
         _ => text,
     }
+}
+
+/// Has fish know the value of a program's own option while it is typed: what clap makes takes the
+/// option without its value for a mistake, and then offers files.
+fn with_value_at_the_end(name: &str, text: &str) -> String {
+    let name = name.replace('-', "_");
+    let parse = |words| {
+        format!("argparse -s (__fish_{name}_global_optspecs) -- {words} 2>/dev/null\n    or ")
+    };
+    let once = parse("$cmd");
+    text.replace(&once, &(once.clone() + &parse("$cmd[1..-2]")))
 }
 
 /// A list of words for bash without those such as `<ID>`.

@@ -30,9 +30,13 @@ _memleakctl_and_known() {
     [[ ${COMP_CWORD} -ge 2 && $2 != -* ]] || return 0
     local known=
     case "$3" in
-        -c | --comment | --comm | -n | --count | --exe | --for | --format | -o | --output | --rule | --unit | --user)
+        --exe | --format | -o | --output)
             return 0
             ;;
+        --user)
+            known=$(compgen -u)
+            ;;
+        -c | --comment | --comm | -n | --count | --for | --rule | --unit) ;;
         --pid)
             known=$(_memleakctl_known processes)
             ;;
@@ -50,7 +54,7 @@ _memleakctl_and_known() {
             ;;
     esac
     # Files are offered where nothing else is to be had, which is right for reports only.
-    [[ ${COMP_WORDS[1]} == report ]] || compopt +o default +o bashdefault 2>/dev/null
+    [[ ${COMP_WORDS[1]} == report ]] || compopt +o default +o bashdefault
     COMPREPLY=( $(compgen -W "${known}" -- "$2") )
 }
 

@@ -32,6 +32,9 @@ esac
 /// is registered for the program.
 const BASH: &str = r#"
 source "$1"
+# Bash lets nobody else call the real one.
+without_default=
+compopt() { [[ $* == *'+o default'* ]] && without_default=1; true; }
 COMP_LINE=$2
 read -ra COMP_WORDS <<<"$COMP_LINE"
 [[ $COMP_LINE == *' ' ]] && COMP_WORDS+=('')
@@ -39,6 +42,10 @@ COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
 COMP_POINT=${#COMP_LINE}
 function=$(complete -p "${COMP_WORDS[0]}" | sed 's/.* -F \([^ ]*\) .*/\1/')
 "$function" "${COMP_WORDS[0]}" "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD - 1]}"
+# What bash itself does then.
+if ((${#COMPREPLY[@]} == 0)) && [[ -z $without_default && $(complete -p "${COMP_WORDS[0]}") == *' -o default '* ]]; then
+    mapfile -t COMPREPLY < <(compgen -f -- "${COMP_WORDS[COMP_CWORD]}")
+fi
 printf '%s\n' "${COMPREPLY[@]}"
 "#;
 
@@ -123,6 +130,8 @@ const LINES: &[(&str, &[&str], &[&str])] = &[
         &["alerts", "self-test-calls"],
     ),
     ("memleakctl show ", ALERTS, &["<ID>", "memleakd.toml"]),
+    ("memleakctl show m", &[], &["memleakd.toml"]),
+    ("memleakctl silence --unit ", &[], &["memleakd.toml"]),
     ("memleakctl show 01", &["0123456789ab"], &["fedcba987654"]),
     ("memleakctl ack ", ALERTS, &["memleakd.toml"]),
     ("memleakctl silence f", &["fedcba987654"], &["0123456789ab"]),
@@ -131,6 +140,8 @@ const LINES: &[(&str, &[&str], &[&str])] = &[
         &["--for", "--comment", "--unit", "--user"],
         &["--json"],
     ),
+    ("memleakctl silence --user ro", &["root"], &[]),
+    ("memleakctl silence --exe m", &["memleakd.toml"], &[]),
     ("memleakctl unsilence ", &["3", "14"], &["0123456789ab"]),
     ("memleakctl report 0", &["0123456789ab"], &["fedcba987654"]),
     ("memleakctl report m", &["memleakd.toml"], &[]),

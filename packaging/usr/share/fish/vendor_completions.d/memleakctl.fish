@@ -8,6 +8,7 @@ function __fish_memleakctl_needs_command
     set -l cmd (commandline -opc)
     set -e cmd[1]
     argparse -s (__fish_memleakctl_global_optspecs) -- $cmd 2>/dev/null
+    or argparse -s (__fish_memleakctl_global_optspecs) -- $cmd[1..-2] 2>/dev/null
     or return
     if set -q argv[1]
         # Also print the command, so this can be used to figure out what it is.
@@ -39,10 +40,11 @@ complete -c memleakctl -n "__fish_memleakctl_needs_command" -f -a "reload" -d 'H
 complete -c memleakctl -n "__fish_memleakctl_needs_command" -f -a "explain" -d 'Why a process is taken for one that leaks, or why not: each gate with its value'
 complete -c memleakctl -n "__fish_memleakctl_needs_command" -f -a "capture" -d 'Measure what one process allocates and frees, for a time'
 complete -c memleakctl -n "__fish_memleakctl_needs_command" -f -a "report" -d 'Where the memory of an alert was allocated: every place, with its stack'
+complete -c memleakctl -n "__fish_memleakctl_needs_command" -f -a "doctor" -d 'Examine this machine: what is well with memleakd, what is not, and what to do about it'
 complete -c memleakctl -n "__fish_memleakctl_needs_command" -f -a "check" -d 'Check the configuration, or a file alone, and print what would be in force'
 complete -c memleakctl -n "__fish_memleakctl_using_subcommand status" -l json -d 'Print JSON'
 complete -c memleakctl -n "__fish_memleakctl_using_subcommand status" -s h -l help -d 'Print help'
-complete -c memleakctl -n "__fish_memleakctl_using_subcommand top" -s n -l count -d 'At most so many, up to 100' -r
+complete -c memleakctl -n "__fish_memleakctl_using_subcommand top" -s n -l count -d 'At most so many, up to 100' -r -f
 complete -c memleakctl -n "__fish_memleakctl_using_subcommand top" -l heap -d 'The processes whose heap is measured: what they allocate and free'
 complete -c memleakctl -n "__fish_memleakctl_using_subcommand top" -l kernel -d 'The processes whose kernel memory is measured'
 complete -c memleakctl -n "__fish_memleakctl_using_subcommand top" -l once -d 'Print one table and exit'
@@ -54,13 +56,13 @@ complete -c memleakctl -n "__fish_memleakctl_using_subcommand alerts" -s h -l he
 complete -c memleakctl -n "__fish_memleakctl_using_subcommand show" -l json -d 'Print JSON'
 complete -c memleakctl -n "__fish_memleakctl_using_subcommand show" -s h -l help -d 'Print help'
 complete -c memleakctl -n "__fish_memleakctl_using_subcommand ack" -s h -l help -d 'Print help'
-complete -c memleakctl -n "__fish_memleakctl_using_subcommand silence" -l for -d 'For how long, such as 1h or 7d' -r
-complete -c memleakctl -n "__fish_memleakctl_using_subcommand silence" -s c -l comment -d 'Why, for others to read' -r
-complete -c memleakctl -n "__fish_memleakctl_using_subcommand silence" -l unit -d 'The unit or user unit' -r
+complete -c memleakctl -n "__fish_memleakctl_using_subcommand silence" -l for -d 'For how long, such as 1h or 7d' -r -f
+complete -c memleakctl -n "__fish_memleakctl_using_subcommand silence" -s c -l comment -d 'Why, for others to read' -r -f
+complete -c memleakctl -n "__fish_memleakctl_using_subcommand silence" -l unit -d 'The unit or user unit' -r -f
 complete -c memleakctl -n "__fish_memleakctl_using_subcommand silence" -l exe -d 'The path of the executable' -r -F
-complete -c memleakctl -n "__fish_memleakctl_using_subcommand silence" -l comm -d 'The name of the process' -r
+complete -c memleakctl -n "__fish_memleakctl_using_subcommand silence" -l comm -d 'The name of the process' -r -f
 complete -c memleakctl -n "__fish_memleakctl_using_subcommand silence" -l user -d 'The user, by name or number' -r -f -a "(__fish_complete_users)"
-complete -c memleakctl -n "__fish_memleakctl_using_subcommand silence" -l rule -d 'The rule' -r
+complete -c memleakctl -n "__fish_memleakctl_using_subcommand silence" -l rule -d 'The rule' -r -f
 complete -c memleakctl -n "__fish_memleakctl_using_subcommand silence" -s h -l help -d 'Print help'
 complete -c memleakctl -n "__fish_memleakctl_using_subcommand silences" -l json -d 'Print JSON'
 complete -c memleakctl -n "__fish_memleakctl_using_subcommand silences" -s h -l help -d 'Print help'
@@ -70,18 +72,20 @@ complete -c memleakctl -n "__fish_memleakctl_using_subcommand reload" -s h -l he
 complete -c memleakctl -n "__fish_memleakctl_using_subcommand explain" -s a -l all -d 'The gates of every lane, and not just of the one that decides'
 complete -c memleakctl -n "__fish_memleakctl_using_subcommand explain" -l json -d 'Print JSON'
 complete -c memleakctl -n "__fish_memleakctl_using_subcommand explain" -s h -l help -d 'Print help'
-complete -c memleakctl -n "__fish_memleakctl_using_subcommand capture" -l pid -d 'Its process id' -r
-complete -c memleakctl -n "__fish_memleakctl_using_subcommand capture" -l for -d 'For how long, 1s to 10min' -r
+complete -c memleakctl -n "__fish_memleakctl_using_subcommand capture" -l pid -d 'Its process id' -r -f
+complete -c memleakctl -n "__fish_memleakctl_using_subcommand capture" -l for -d 'For how long, 1s to 10min' -r -f
 complete -c memleakctl -n "__fish_memleakctl_using_subcommand capture" -l json -d 'Print JSON'
 complete -c memleakctl -n "__fish_memleakctl_using_subcommand capture" -s h -l help -d 'Print help'
 complete -c memleakctl -n "__fish_memleakctl_using_subcommand report" -l format -d 'How it is given' -r -f -a "text\t'For people'
 folded\t'Folded stacks, for flamegraph.pl, inferno and speedscope'
-pprof\t'A profile for "go tool pprof", gzip\'d'
+pprof\t'A gzipped profile, for go tool pprof'
 svg\t'A flame graph, for a browser'
 json\t'All that is known, which this command reads again, also on another machine'"
 complete -c memleakctl -n "__fish_memleakctl_using_subcommand report" -s o -l output -d 'Write it to a file' -r -F
 complete -c memleakctl -n "__fish_memleakctl_using_subcommand report" -l json -d 'The same as --format json'
 complete -c memleakctl -n "__fish_memleakctl_using_subcommand report" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c memleakctl -n "__fish_memleakctl_using_subcommand doctor" -l json -d 'Print JSON'
+complete -c memleakctl -n "__fish_memleakctl_using_subcommand doctor" -s h -l help -d 'Print help'
 complete -c memleakctl -n "__fish_memleakctl_using_subcommand check" -l json -d 'Print JSON'
 complete -c memleakctl -n "__fish_memleakctl_using_subcommand check" -s h -l help -d 'Print help'
 
@@ -113,3 +117,22 @@ complete -c memleakctl -n "__fish_memleakctl_using_subcommand unsilence" -f -a "
 complete -c memleakctl -n "__fish_memleakctl_using_subcommand report" -a "(__fish_memleakctl_alerts) (__fish_memleakctl_reports)"
 complete -c memleakctl -n "__fish_memleakctl_using_subcommand explain" -f -a "(__fish_complete_pids)"
 complete -c memleakctl -n "__fish_memleakctl_using_subcommand capture" -l pid -x -a "(__fish_complete_pids)"
+complete -c memleakctl -n "__fish_memleakctl_using_subcommand status" -f
+complete -c memleakctl -n "__fish_memleakctl_using_subcommand top" -f
+complete -c memleakctl -n "__fish_memleakctl_using_subcommand alerts" -f
+complete -c memleakctl -n "__fish_memleakctl_using_subcommand show" -f
+complete -c memleakctl -n "__fish_memleakctl_using_subcommand ack" -f
+complete -c memleakctl -n "__fish_memleakctl_using_subcommand silence" -f
+complete -c memleakctl -n "__fish_memleakctl_using_subcommand silences" -f
+complete -c memleakctl -n "__fish_memleakctl_using_subcommand unsilence" -f
+complete -c memleakctl -n "__fish_memleakctl_using_subcommand test" -f
+complete -c memleakctl -n "__fish_memleakctl_using_subcommand test" -f -a journal
+complete -c memleakctl -n "__fish_memleakctl_using_subcommand test" -f -a dbus
+complete -c memleakctl -n "__fish_memleakctl_using_subcommand test" -f -a desktop
+complete -c memleakctl -n "__fish_memleakctl_using_subcommand test" -f -a mail
+complete -c memleakctl -n "__fish_memleakctl_using_subcommand test" -f -a alertmanager
+complete -c memleakctl -n "__fish_memleakctl_using_subcommand test" -f -a hook
+complete -c memleakctl -n "__fish_memleakctl_using_subcommand reload" -f
+complete -c memleakctl -n "__fish_memleakctl_using_subcommand explain" -f
+complete -c memleakctl -n "__fish_memleakctl_using_subcommand capture" -f
+complete -c memleakctl -n "__fish_memleakctl_using_subcommand doctor" -f
