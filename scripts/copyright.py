@@ -271,20 +271,16 @@ def indented(text):
 
 def write_license_tag(crates):
     """All of the expressions, each once, as Fedora wants the tag of a statically linked program."""
-    expressions = {"MIT", "MIT OR GPL-2.0-only", "BSD-3-Clause OR GPL-2.0-only"}
-    for crate in crates:
-        options = crate["license"].replace("/", " OR ").replace("  ", " ").split(" OR ")
-        if "AND" in crate["license"]:
-            expressions.update(crate["license"].split(" AND "))
-        else:
-            expressions.add(" OR ".join(sorted(options)))
+    expressions = ["MIT", "MIT OR GPL-2.0-only", "BSD-3-Clause OR GPL-2.0-only"]
+    expressions += [crate["license"].replace("/", " OR ") for crate in crates]
+    terms = {term.strip("()") for expression in expressions for term in expression.split(" AND ")}
+    terms = {" OR ".join(sorted(re.split(" +OR +", term))) for term in terms}
     terms = [
-        f"({term})" if " OR " in term and not term.startswith("(") else term
-        for term in sorted(expressions, key=lambda term: (" OR " in term, term))
+        f"({term})" if " OR " in term else term
+        for term in sorted(terms, key=lambda term: (" OR " in term, term))
     ]
-    if SPEC.exists():
-        tag = "License:        " + " AND ".join(terms)
-        SPEC.write_text(re.sub(r"^License: .*$", tag, SPEC.read_text(), flags=re.M))
+    tag = "License:        " + " AND ".join(terms)
+    SPEC.write_text(re.sub(r"^License: .*$", tag, SPEC.read_text(), flags=re.MULTILINE))
 
 
 main()

@@ -3,11 +3,12 @@
 # programs in target/release.
 #
 # DEB_VERSION=0.0.9-1 gives them that version instead of the one in packaging/debian/changelog,
-# without building the programs again: to try upgrades.
+# without building the programs again: to try upgrades. BINARIES are programs from elsewhere, and
+# PACKAGES is where the packages go.
 set -eu
 cd "$(dirname "$0")/.."
 top=$PWD
-made=$top/target/packages
+made=${PACKAGES:-$top/target/packages}
 # dpkg-buildpackage wants debian/ at the top, puts what it makes beside that, and writes into it.
 stage=$made/deb/memleakd
 
