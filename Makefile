@@ -1,9 +1,11 @@
 # Every target sets up what it needs, on Debian and Ubuntu, and says what it installs.
 
-.PHONY: help build demo test lint bench prove soak eval setup setup-bench setup-eval setup-test
+.PHONY: help build demo test lint bench prove soak eval
+.PHONY: release install deb rpm lint-packages copyright
+.PHONY: setup setup-bench setup-eval setup-package setup-test
 
 help: ## This list
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
 build: setup ## Compile the programs into target/debug
 	cargo build
@@ -33,8 +35,30 @@ soak: setup-test ## Kill the daemon 200 times while sinks come and go, as root: 
 eval: setup-eval ## Measure how well leaks are told from health, beside other rules, as root
 	cargo bench --bench eval
 
+release: setup ## Compile the programs into target/release, as packages have them
+	cargo build --release --locked
+
+install: ## Copy what "make release" made, and all that goes with it, below DESTDIR
+	$(if $(filter-out /usr,$(PREFIX)),$(error PREFIX is /usr and can be no other: units and the bus name /usr/bin))
+	scripts/install.sh $(DESTDIR)
+
+deb: setup-package release ## Make .deb packages in target/packages
+	scripts/deb.sh
+
+rpm: setup-package release ## Make .rpm packages in target/packages
+	scripts/rpm.sh
+
+lint-packages: deb rpm ## Check both with lintian and rpmlint, warnings are errors
+	scripts/lint-packages.sh
+
+copyright: setup ## Write anew whose code the programs contain, after dependencies have changed
+	scripts/copyright.py
+
 setup:
 	@scripts/setup.sh build
+
+setup-package:
+	@scripts/setup.sh package
 
 setup-test:
 	@scripts/setup.sh test

@@ -1,13 +1,14 @@
 #!/bin/sh
 # Installs what a build (with "test" the tests too, with "bench" what they are measured against,
-# with "eval" what the proving ground's programs run on) needs from the Debian or Ubuntu archive.
+# with "eval" what the proving ground's programs run on, with "package" what makes packages and
+# judges them) needs from the Debian or Ubuntu archive.
 # Says first what it installs; does nothing if all is there.
 set -eu
 
 packages="clang gcc libc6-dev libelf-dev make pkg-config zlib1g-dev"
 if [ "${1:-build}" = test ]; then
 	packages="$packages binutils g++ libgoogle-perftools4 libjemalloc2 libmimalloc2.0 libtcmalloc-minimal4 musl-tools"
-	packages="$packages dbus dbus-bin dunst openssl python3 python3-aiosmtpd python3-dbusmock python3-dev util-linux x11-apps xvfb"
+	packages="$packages dbus dbus-bin debhelper dpkg-dev dunst openssl python3 python3-aiosmtpd python3-dbusmock python3-dev rpm util-linux x11-apps xvfb"
 	# What shows the manual pages and checks them, and the shells that completions are tried in.
 	packages="$packages fish groff-base man-db mandoc zsh"
 fi
@@ -38,6 +39,10 @@ if [ "${1:-build}" = eval ]; then
 	packages="$packages python3 util-linux xz-utils"
 	# Redis' server is in redis-tools already; redis-server would only make a service of it.
 	optional="default-jdk-headless nodejs redis-tools"
+fi
+
+if [ "${1:-build}" = package ]; then
+	packages="$packages debhelper dpkg-dev liblzma-dev lintian rpm rpmlint"
 fi
 
 command -v cargo >/dev/null || {

@@ -22,6 +22,7 @@ mod life;
 mod mail;
 mod manual;
 mod monitoring;
+mod packages;
 mod privilege;
 mod report;
 mod scan;

@@ -7,6 +7,7 @@ mod doctor;
 mod mail;
 mod manual;
 mod monitoring;
+mod packaging;
 mod replay;
 mod report;
 mod stacks;
