@@ -47,12 +47,26 @@ fn every_source_is_there() {
 }
 
 #[test]
-fn every_program_is_listed() {
+fn every_program_is_listed_with_its_manual_and_completions() {
     let listed: BTreeSet<PathBuf> = listed().into_iter().map(|file| file.path).collect();
     for source in fs::read_dir(Path::new(TOP).join("src/bin")).expect("src/bin is there") {
         let source = source.expect("an entry").path();
         let name = source.file_stem().expect("a name").to_str().expect("UTF-8");
-        assert!(listed.contains(&Path::new("/usr/bin").join(name)), "{name}");
+        let page = |section| format!("/usr/share/man/man{section}/{name}.{section}");
+        let is_listed = |path: &str| listed.contains(Path::new(path));
+        assert!(
+            is_listed(&page(1)) != is_listed(&page(8)),
+            "one page of {name}"
+        );
+        for path in [
+            format!("/usr/bin/{name}"),
+            format!("/usr/share/bash-completion/completions/{name}"),
+            format!("/usr/share/fish/vendor_completions.d/{name}.fish"),
+            format!("/usr/share/zsh/site-functions/_{name}"),
+            format!("/usr/share/zsh/vendor-completions/_{name}"),
+        ] {
+            assert!(is_listed(&path), "{path}");
+        }
     }
 }
 
