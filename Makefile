@@ -1,11 +1,11 @@
 # Every target sets up what it needs, on Debian and Ubuntu, and says what it installs.
 
 .PHONY: help build demo test lint bench prove soak eval
-.PHONY: release install deb rpm lint-packages copyright
-.PHONY: setup setup-bench setup-eval setup-package setup-test
+.PHONY: release install deb rpm lint-packages copyright arm64 arm64-test
+.PHONY: setup setup-arm64 setup-arm64-test setup-bench setup-eval setup-package setup-test
 
 help: ## This list
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
 build: setup ## Compile the programs into target/debug
 	cargo build
@@ -54,6 +54,14 @@ lint-packages: deb rpm ## Check both with lintian and rpmlint, warnings are erro
 copyright: setup ## Write anew whose code the programs contain, after dependencies have changed
 	scripts/copyright.py
 
+arm64: setup-arm64 ## Compile the programs for 64-bit ARM into target/aarch64-unknown-linux-gnu
+	scripts/arm64.sh
+
+arm64-test: setup-arm64-test ## Run them in an emulated 64-bit ARM machine, whose leaks they find
+	cargo build
+	scripts/arm64.sh
+	scripts/arm64-test.sh
+
 setup:
 	@scripts/setup.sh build
 
@@ -68,3 +76,9 @@ setup-bench:
 
 setup-eval:
 	@scripts/setup.sh eval
+
+setup-arm64:
+	@scripts/setup.sh arm64
+
+setup-arm64-test:
+	@scripts/setup.sh arm64-test

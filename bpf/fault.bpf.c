@@ -66,8 +66,15 @@ __s64 anon_pages = 0;
 
 /* What the program had in its registers. */
 struct place {
-	__u64 ip, sp, fp;
+	__u64 ip, sp, fp, lr;
 };
+
+/* A return address that is in a register: memset and its like put it nowhere else. */
+#if defined(__TARGET_ARCH_arm64)
+#define LINK(registers) PT_REGS_RET(registers)
+#else
+#define LINK(registers) 0
+#endif
 
 /* Spreads addresses evenly (the finalizer of MurmurHash3). */
 static __always_inline __u64 spread(__u64 address)
@@ -141,6 +148,7 @@ static __always_inline bool find_place(struct bpf_perf_event_data *ctx, struct p
 	if (!is_of_kernel(place->ip)) {
 		place->sp = PT_REGS_SP(&ctx->regs);
 		place->fp = PT_REGS_FP(&ctx->regs);
+		place->lr = LINK(&ctx->regs);
 		return true;
 	}
 	if (!bpf_core_enum_value_exists(enum bpf_func_id___later, BPF_FUNC_task_pt_regs___later))
@@ -156,6 +164,7 @@ static __always_inline bool find_place(struct bpf_perf_event_data *ctx, struct p
 	place->ip = PT_REGS_IP(&copy);
 	place->sp = PT_REGS_SP(&copy);
 	place->fp = PT_REGS_FP(&copy);
+	place->lr = LINK(&copy);
 	return place->ip && !is_of_kernel(place->ip);
 }
 
@@ -223,6 +232,7 @@ int touched(struct bpf_perf_event_data *ctx)
 	sample->ip = place.ip;
 	sample->sp = place.sp;
 	sample->fp = place.fp;
+	sample->lr = place.lr;
 	sample->kind = STACK_FAULT;
 	sample->stack_bytes = copy_stack(sample, place.sp);
 	bpf_ringbuf_submit(sample, 0);

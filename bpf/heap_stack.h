@@ -202,6 +202,7 @@ static __noinline bool copy(struct pt_regs *ctx, struct call *call, bool is_mapp
 		sample->fp = PT_REGS_FP(ctx);
 	}
 	sample->sp = RETURNED(sample->sp);
+	sample->lr = sample->ip; /* a call has put it there */
 	sample->stack_bytes = copy_stack(sample->stack, sample->sp);
 	/* Who reads it looks by itself: to be woken for each would cost the program time. */
 	bpf_ringbuf_submit(sample, BPF_RB_NO_WAKEUP);

@@ -28,6 +28,7 @@ struct stack_sample {
 	__u64 ip; /* where the call returns to */
 	__u64 sp; /* the stack pointer once it has returned */
 	__u64 fp; /* the caller's frame pointer, if it keeps one */
+	__u64 lr; /* where a function that calls none goes back to, if a register has it */
 	__u32 kind; /* enum stack_kind */
 	__u32 stack_bytes; /* copied from sp on */
 	__u8 stack[STACK_BYTES_MAX];

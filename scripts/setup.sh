@@ -1,7 +1,8 @@
 #!/bin/sh
 # Installs what a build (with "test" the tests too, with "bench" what they are measured against,
 # with "eval" what the proving ground's programs run on, with "package" what makes packages and
-# judges them) needs from the Debian or Ubuntu archive.
+# judges them, with "arm64" what compiles for 64-bit ARM, with "arm64-test" what emulates it too)
+# needs from the Debian or Ubuntu archive.
 # Says first what it installs; does nothing if all is there.
 set -eu
 
@@ -43,6 +44,12 @@ fi
 
 if [ "${1:-build}" = package ]; then
 	packages="$packages debhelper dpkg-dev liblzma-dev lintian rpm rpmlint"
+fi
+case ${1:-build} in
+arm64*) packages="$packages binutils file gcc-aarch64-linux-gnu libc6-dev-arm64-cross" ;;
+esac
+if [ "${1:-build}" = arm64-test ]; then
+	packages="$packages cpio qemu-system-arm qemu-user"
 fi
 
 command -v cargo >/dev/null || {

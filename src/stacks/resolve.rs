@@ -133,6 +133,7 @@ fn without_stack(sample: &StackSample) -> StackSample<'static> {
         ip,
         sp,
         fp,
+        lr,
         kind,
         stack: _,
     } = sample;
@@ -144,6 +145,7 @@ fn without_stack(sample: &StackSample) -> StackSample<'static> {
         ip,
         sp,
         fp,
+        lr,
         kind,
         stack: &[],
     }

@@ -235,11 +235,11 @@ fn registers(sample: &StackSample) -> Registers {
     Registers::new(sample.ip, sample.sp, sample.fp)
 }
 
-/// The link register still has the return address; pointers have 48 bits and a signature.
+/// Pointers have 48 bits, and behind these a signature.
 #[cfg(target_arch = "aarch64")]
 fn registers(sample: &StackSample) -> Registers {
     let mask = framehop::aarch64::PtrAuthMask::from_max_known_address((1 << 48) - 1);
-    Registers::new_with_ptr_auth_mask(mask, sample.ip, sample.sp, sample.fp)
+    Registers::new_with_ptr_auth_mask(mask, sample.lr, sample.sp, sample.fp)
 }
 
 fn word_at(sample: &StackSample, address: u64) -> Option<u64> {

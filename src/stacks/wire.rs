@@ -8,7 +8,7 @@ use std::io::{self, Read, Write};
 /// The most that is copied of a stack, in bytes: `STACK_BYTES_MAX` of bpf/stack.h.
 pub const STACK_BYTES_MAX: usize = 16 << 10;
 /// What comes before the stack in a record.
-const HEADER_BYTES: usize = 64;
+const HEADER_BYTES: usize = 72;
 /// No message is longer: a window of 65536 samples that stand.
 const MESSAGE_BYTES_MAX: usize = 2 << 20;
 
@@ -33,6 +33,8 @@ pub struct StackSample<'a> {
     pub sp: u64,
     /// The frame pointer of the caller, if it keeps one.
     pub fp: u64,
+    /// Where a function that calls none goes back to, on machines that have it in a register.
+    pub lr: u64,
     /// What was sampled.
     pub kind: Kind,
     /// The stack from `sp` on, as far as it was copied.
@@ -198,7 +200,7 @@ impl<'a> StackSample<'a> {
     /// Reads a record of the kernel's; `None` if it is none.
     pub fn parse(record: &'a [u8]) -> Option<Self> {
         let (header, rest) = record.split_at_checked(HEADER_BYTES)?;
-        let kinds_and_length = number(header, 56)?;
+        let kinds_and_length = number(header, 64)?;
         let stack_bytes = usize::try_from(kinds_and_length >> 32).ok()?;
         let kind = match kinds_and_length & 0xffff_ffff {
             0 => Kind::Heap,
@@ -215,6 +217,7 @@ impl<'a> StackSample<'a> {
             ip: number(header, 32)?,
             sp: number(header, 40)?,
             fp: number(header, 48)?,
+            lr: number(header, 56)?,
             kind,
             stack: rest.get(..stack_bytes)?,
         })
@@ -238,7 +241,7 @@ mod tests {
     #[test]
     fn what_is_written_is_read_again() {
         let mut record = Vec::new();
-        for word in [7_u64, 8, 100, 65536, 0x1000, 0x2000, 0x3000, 4 << 32 | 2] {
+        for word in [7_u64, 8, 100, 65536, 0x1000, 0x2000, 0x3000, 0x4000, 4 << 32 | 2] {
             record.extend(word.to_le_bytes());
         }
         record.extend([1, 2, 3, 4, 0, 0, 0, 0]);
@@ -265,6 +268,7 @@ mod tests {
             ip: 0x1000,
             sp: 0x2000,
             fp: 0x3000,
+            lr: 0x4000,
             kind: Kind::Mapping,
             stack: &[1, 2, 3, 4],
         };

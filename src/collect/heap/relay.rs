@@ -24,8 +24,8 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 /// Ends of windows that wait to be heard.
 const MAX_WINDOWS: usize = 64;
 /// Where a record's stack begins, and the length of it before that: see bpf/stack.h.
-const STACK_AT: usize = 64;
-const LENGTH_AT: usize = 60;
+const STACK_AT: usize = 72;
+const LENGTH_AT: usize = 68;
 
 /// Who hears of sampled stacks and says where they come from: [`Resolver`], or a test.
 pub trait Listener {
@@ -224,11 +224,11 @@ mod tests {
     fn a_record_ends_with_its_stack() {
         let mut record = vec![7; STACK_AT + 100];
         for (length, expected) in [
-            (0u32, 64),
-            (40, 104),
-            (100, 164),
-            (101, 164),
-            (u32::MAX, 164),
+            (0u32, 72),
+            (40, 112),
+            (100, 172),
+            (101, 172),
+            (u32::MAX, 172),
         ] {
             record[LENGTH_AT..STACK_AT].copy_from_slice(&length.to_ne_bytes());
             assert_eq!(shortened(&record).len(), expected, "{length}");

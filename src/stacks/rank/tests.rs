@@ -19,6 +19,7 @@ fn sample(id: u64, kind: Kind, bytes: u64, sampling_bytes: u64) -> StackSample<'
         ip: 0,
         sp: 0,
         fp: 0,
+        lr: 0,
         kind,
         stack: &[],
     }

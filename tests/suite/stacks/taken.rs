@@ -109,7 +109,7 @@ pub fn record(id: u64, [bytes, sampling]: [u64; 2], registers: [u64; 3], stack: 
     let mut record = Vec::new();
     let [ip, sp, fp] = registers;
     let kind_and_length = (stack.len() as u64) << 32;
-    for word in [id, 1, bytes, sampling, ip, sp, fp, kind_and_length] {
+    for word in [id, 1, bytes, sampling, ip, sp, fp, ip, kind_and_length] {
         record.extend(word.to_le_bytes());
     }
     record.extend(stack);

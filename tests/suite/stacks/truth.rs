@@ -263,8 +263,8 @@ fn a_deep_stack_says_where_it_is_cut() {
 
     let mut taken = Taken::start(&mut Command::new(&deep));
     // So much and no more was copied.
-    taken.record.truncate(64 + 1024);
-    taken.record[60..64].copy_from_slice(&1024_u32.to_le_bytes());
+    taken.record.truncate(72 + 1024);
+    taken.record[68..72].copy_from_slice(&1024_u32.to_le_bytes());
     let site = only(resolve(&taken));
     assert_eq!(
         site.cut.as_deref(),
