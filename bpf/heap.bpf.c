@@ -28,6 +28,9 @@
 #define RETURNED(sp) (sp)
 #endif
 
+/* This machine's, set before the programs are loaded: 64 KiB on some of ARM. */
+const volatile __u64 page_bytes = 4096;
+
 /* Makes the records' types appear in the object, and so in the skeleton. */
 const struct heap_totals unused_heap_totals = {};
 const struct heap_slot unused_heap_slot = {};
@@ -68,6 +71,11 @@ struct call_key {
 	__u32 thread;
 	__u32 slot;
 };
+
+static __always_inline __u64 whole_pages(__u64 bytes)
+{
+	return (bytes + page_bytes - 1) & -page_bytes;
+}
 
 static __always_inline __u32 slot_of(__u64 cookie)
 {
@@ -161,11 +169,6 @@ static __always_inline bool is_own_mapping(struct pt_regs *ctx, __u64 cookie)
 		if (caller >= about->text_starts[i] && caller < about->text_ends[i])
 			return false;
 	return true;
-}
-
-static __always_inline __u64 whole_pages(__u64 bytes)
-{
-	return (bytes + 4095) & ~4095ULL;
 }
 
 /*

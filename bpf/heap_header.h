@@ -173,7 +173,7 @@ static __always_inline bool enter_by_header(struct pt_regs *ctx, struct call *ca
 		request.is_odd = true;
 		break;
 	case HEAP_PVALLOC:
-		request.bytes = (first + 4095) & ~4095ULL;
+		request.bytes = whole_pages(first);
 		request.is_odd = true;
 		break;
 	default:

@@ -213,7 +213,7 @@ static __always_inline bool enter_by_pointer(struct pt_regs *ctx, struct call *c
 		pending.bytes = first;
 		break;
 	case HEAP_PVALLOC:
-		pending.bytes = (first + 4095) & ~4095ULL;
+		pending.bytes = whole_pages(first);
 		break;
 	case HEAP_CALLOC:
 		pending.bytes = array_bytes(first, second);

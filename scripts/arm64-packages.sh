@@ -11,7 +11,7 @@ shift 2
 keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 [ -e "$keyring" ] || keyring=/usr/share/keyrings/ubuntu-archive-keyring.gpg
 
-# The first archive of this machine with that label, and its components.
+# The first archive of this machine with that label.
 of_this_machine() {
 	apt-get indextargets --format '$(LABEL)|$(REPO_URI)' 'Created-By: Packages' | sed -n "s/^$1|//p" | sed -n 1p
 }
@@ -36,9 +36,26 @@ echo "deb [arch=arm64 signed-by=$keyring] $archive $suite main" >"$state/etc/sou
 } >"$state/apt.conf"
 export APT_CONFIG="$state/apt.conf"
 
+depends() {
+	apt-cache depends --important "$1" | sed -n "s/^ *Depends: \($2.*\)/\1/p"
+}
+# A kernel is asked for by the name that the newest one has. Since Linux 7 it has a package of its own.
+named() {
+	for package in "$@"; do
+		case $package in
+		linux-image-*)
+			image=$(depends "$package" 'linux-image-[0-9]')
+			echo "$image"
+			depends "$image" linux-binary-
+			;;
+		*) echo "$package" ;;
+		esac
+	done
+}
 (
 	cd "$state"
-	apt-get -q update >log 2>&1 && apt-get -q download "$@" >>log 2>&1
+	# shellcheck disable=SC2046 # a list of words
+	apt-get -q update >log 2>&1 && apt-get -q download $(named "$@") >>log 2>&1
 ) || {
 	cat "$state/log" >&2
 	echo "arm64: $archive has not all of these for arm64 in $suite: $*" >&2

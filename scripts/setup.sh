@@ -46,7 +46,7 @@ if [ "${1:-build}" = package ]; then
 	packages="$packages debhelper dpkg-dev liblzma-dev lintian rpm rpmlint"
 fi
 case ${1:-build} in
-arm64*) packages="$packages binutils file gcc-aarch64-linux-gnu libc6-dev-arm64-cross" ;;
+arm64*) packages="$packages binutils gcc-aarch64-linux-gnu libc6-dev-arm64-cross" ;;
 esac
 if [ "${1:-build}" = arm64-test ]; then
 	packages="$packages cpio qemu-system-arm qemu-user"

@@ -241,7 +241,17 @@ mod tests {
     #[test]
     fn what_is_written_is_read_again() {
         let mut record = Vec::new();
-        for word in [7_u64, 8, 100, 65536, 0x1000, 0x2000, 0x3000, 0x4000, 4 << 32 | 2] {
+        for word in [
+            7_u64,
+            8,
+            100,
+            65536,
+            0x1000,
+            0x2000,
+            0x3000,
+            0x4000,
+            4 << 32 | 2,
+        ] {
             record.extend(word.to_le_bytes());
         }
         record.extend([1, 2, 3, 4, 0, 0, 0, 0]);

@@ -283,6 +283,8 @@ fn load(way: Way) -> Result<HeapSkel<'static>> {
     // Loaded once in the life of the program, and kept as long.
     let object: &'static mut MaybeUninit<OpenObject> = Box::leak(Box::new(MaybeUninit::uninit()));
     let mut open = HeapSkelBuilder::default().open(object)?;
+    let constants = open.maps.rodata_data.as_mut();
+    constants.context("no constants in it")?.page_bytes = rustix::param::page_size() as u64;
     let programs = &mut open.progs;
     programs.heap_session.set_autoload(way == Way::Session);
     programs.heap_enter.set_autoload(way != Way::Single);
