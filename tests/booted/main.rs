@@ -1,0 +1,10 @@
+//! Tests on whole systems that are booted for them: the package as Debian installs it, its units
+//! under systemd, and what surrounds them: journald, polkitd, a user's session, a mail server.
+//!
+//! `make vm-test` sets up what they need and runs them. They need root, and are ignored without
+//! being asked for, so that a run without them shows; none skips itself. Each runs on every machine
+//! that `MEMLEAKD_MACHINES` names.
+
+mod install;
+mod machine;
+mod stage;

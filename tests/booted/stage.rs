@@ -1,0 +1,1 @@
+//! What scenarios on booted machines are played with.
