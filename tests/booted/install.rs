@@ -1,23 +1,111 @@
-use crate::machine::on_each;
+use serde_json::json;
+
+use crate::machine::{Machine, on_each};
+use crate::stage::{asked, install, status_line};
+
+/// What the units may be exposed to at the most, by systemd's own reckoning.
+const EXPOSURES: [(&str, f64); 3] = [
+    ("memleakd.service", 1.5),
+    ("memleakd-mail.service", 1.3),
+    ("memleakd-alertmanager.service", 1.3),
+];
+
+/// Mode, owner and group of what the daemon and its package make.
+const PATHS: [(&str, &str); 6] = [
+    ("/etc/memleakd", "755 root root"),
+    ("/etc/memleakd/memleakd.toml", "644 root root"),
+    ("/run/memleakd", "755 root memleakd"),
+    ("/usr/bin/memleakd", "755 root root"),
+    ("/var/lib/memleakd", "751 root memleakd"),
+    ("/var/lib/memleakd/reports", "2750 root adm"),
+];
 
 #[test]
 #[ignore = "boots a system: make vm-test"]
-fn boots() {
+fn installed_it_runs_and_says_how_it_is() {
     on_each(|machine| {
-        println!(
-            "{}",
-            machine.ok("systemctl --version | head -1; systemctl is-system-running; id; date")
+        install(machine);
+
+        for unit in [
+            "memleakd.service",
+            "memleakd-mail.path",
+            "memleakd-alertmanager.path",
+        ] {
+            assert_eq!(machine.ok(&format!("systemctl is-active {unit}")), "active");
+            assert_eq!(
+                machine.ok(&format!("systemctl is-enabled {unit}")),
+                "enabled"
+            );
+        }
+        assert_eq!(machine.ok("systemctl is-system-running"), "running");
+        assert_eq!(property(machine, "Type"), "notify");
+        assert_eq!(property(machine, "NRestarts"), "0");
+        let said = machine.ok("journalctl --sync; journalctl -q -u memleakd -p warning -o cat");
+        assert_eq!(said, "");
+
+        // The daemon starts with its first round; the next one has seen what was installed since.
+        let n_running: i64 = machine
+            .ok("ls -d /proc/[0-9]* | wc -l")
+            .parse()
+            .expect("a number");
+        let n_watched = asked(machine, "status")["processes"].as_i64();
+        let n_watched = n_watched.expect("a number");
+        assert!(
+            (n_watched - n_running).abs() <= 8,
+            "{n_watched} of {n_running}"
         );
-        machine.put("/opt/x/y", 0o640, "hallo");
-        println!(
-            "{}",
-            machine.ok("ls -la /opt/x/y; cat /opt/x/y; echo marke > /var/lib/marke")
+        let line = status_line(machine);
+        assert!(
+            line.contains(&format!("watching {n_watched} processes")),
+            "{line}"
         );
-        assert_eq!(machine.run("false; echo no").status, 1);
-        machine.reboot();
-        println!(
-            "{}",
-            machine.ok("cat /var/lib/marke; uptime; cat /proc/1/cgroup | tail -1")
+        let status = machine.ok("systemctl status memleakd");
+        assert!(
+            status.contains("active (running)") && status.contains(&line),
+            "{status}"
+        );
+
+        for (path, expected) in PATHS {
+            assert_eq!(
+                machine.ok(&format!("stat -c '%a %U %G' {path}")),
+                expected,
+                "{path}"
+            );
+        }
+        assert_eq!(
+            machine.ok("memleakctl alerts --json"),
+            json!([]).to_string()
         );
     });
+}
+
+#[test]
+#[ignore = "boots a system: make vm-test"]
+fn the_units_are_as_tight_as_is_promised() {
+    on_each(|machine| {
+        install(machine);
+        for (unit, limit) in EXPOSURES {
+            let verified = machine.ok(&format!("systemd-analyze verify {unit} 2>&1"));
+            assert_eq!(verified, "", "{unit}");
+            let line = machine.ok(&format!("systemd-analyze security {unit} | tail -n 1"));
+            let exposure = line.split(' ').find_map(|word| word.parse::<f64>().ok());
+            assert!(
+                exposure.is_some_and(|exposure| exposure <= limit),
+                "{limit}: {line}"
+            );
+        }
+        for unit in ["memleakd-mail.path", "memleakd-alertmanager.path"] {
+            assert_eq!(
+                machine.ok(&format!("systemd-analyze verify {unit} 2>&1")),
+                "",
+                "{unit}"
+            );
+        }
+    });
+}
+
+fn property(machine: &Machine, name: &str) -> String {
+    machine.ok(&format!(
+        "systemctl show --value --property={name} memleakd"
+    ))
 }

@@ -5,6 +5,12 @@
 //! being asked for, so that a run without them shows; none skips itself. Each runs on every machine
 //! that `MEMLEAKD_MACHINES` names.
 
+mod access;
+mod handed_on;
 mod install;
+mod leak;
 mod machine;
+mod mail;
+mod reload;
+mod restart;
 mod stage;

@@ -82,9 +82,19 @@ impl Nspawn {
             .iter()
             .map(|path| path.to_string_lossy())
             .collect();
-        let mut command = Command::new("unshare");
+        // A pid namespace around it: whoever ends, this program or what it starts here, takes the
+        // whole system along, which nspawn alone would leave running.
+        let mut command = Command::new("setpriv");
         command
-            .args(["--mount", "--propagation", "private", "setsid", SCRIPT])
+            .args([
+                "--pdeathsig",
+                "KILL",
+                "unshare",
+                "--mount",
+                "--propagation",
+                "private",
+            ])
+            .args(["--pid", "--fork", "--kill-child", "--mount-proc", SCRIPT])
             .env("ROOT", &self.root)
             .env("DIRECTORY", self.directory.path())
             .env("NAME", &self.name)
@@ -94,7 +104,7 @@ impl Nspawn {
             .stderr(log);
         // Within one hierarchy only, whatever this machine itself has.
         command.env("SYSTEMD_NSPAWN_UNIFIED_HIERARCHY", "1");
-        command.spawn().expect("unshare runs")
+        command.spawn().expect("setpriv runs")
     }
 
     fn log(&self) -> PathBuf {

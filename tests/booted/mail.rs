@@ -1,0 +1,103 @@
+use serde_json::Value;
+
+use crate::machine::{Machine, on_each};
+use crate::stage::{SHORTLY, SOON, install_quick, start_leak};
+
+const PORT: u16 = 2587;
+
+const CONFIG: &str = r#"
+[mail]
+to = ["ops@example.org"]
+server = "localhost"
+port = 2587
+tls = "starttls"
+ca_file = "/etc/memleakd/ca.pem"
+username = "memleakd"
+"#;
+
+const CERTIFICATES: &str = "
+mkdir -p /etc/memleakd /root/tls
+cd /root/tls
+openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj '/CN=authority of the test' \
+    -keyout ca.key -out /etc/memleakd/ca.pem
+openssl req -newkey rsa:2048 -nodes -subj /CN=localhost -keyout server.key -out server.csr
+printf 'subjectAltName = DNS:localhost\n' >extensions
+openssl x509 -req -in server.csr -CA /etc/memleakd/ca.pem -CAkey ca.key -CAcreateserial -days 2 \
+    -extfile extensions -out server.pem
+chmod 644 /etc/memleakd/ca.pem
+";
+
+/// A mail server that tells what it is sent, one JSON object a line.
+fn serve(machine: &Machine) {
+    machine.put(
+        "/root/smtp/server.py",
+        0o755,
+        include_str!("../smtp/server.py"),
+    );
+    machine.put(
+        "/root/smtp/parse.py",
+        0o644,
+        include_str!("../smtp/parse.py"),
+    );
+    machine.ok(CERTIFICATES);
+    machine.ok(&format!(
+        "systemd-run --quiet --unit=smtp --property=StandardOutput=file:/run/smtp \
+         python3 /root/smtp/server.py --port {PORT} --tls starttls --certificate /root/tls/server.pem \
+         --key /root/tls/server.key --user memleakd --password 'correct horse'"
+    ));
+    machine.eventually("the mail server", SHORTLY, "grep ready /run/smtp");
+}
+
+#[test]
+#[ignore = "boots a system: make vm-test"]
+fn mail_arrives_with_its_password_from_a_credential() {
+    on_each(|machine| {
+        serve(machine);
+        machine.put(
+            "/etc/credstore/memleakd.smtp-password",
+            0o600,
+            "correct horse",
+        );
+        install_quick(machine, CONFIG);
+        start_leak(machine, "leaky.service");
+
+        let line = machine.eventually(
+            "a mail",
+            SOON,
+            "grep -m1 '\"event\": \"message\"' /run/smtp",
+        );
+        let mail: Value = serde_json::from_str(&line).expect("JSON");
+        assert_eq!(mail["tls"], true, "{line}");
+        assert_eq!(mail["user"], "memleakd", "{line}");
+        assert_eq!(mail["recipients"][0], "ops@example.org", "{line}");
+        assert_eq!(mail["sender"], "memleakd@machine", "{line}");
+        assert!(line.contains("leaky.service"), "{line}");
+
+        machine.eventually(
+            "an empty spool",
+            SHORTLY,
+            "! ls /var/lib/memleakd/spool/*.eml 2>/dev/null",
+        );
+        let uid = machine.ok(
+            "journalctl --sync; journalctl -q -u memleakd-mail -o json | grep -m1 memleakd-mail",
+        );
+        let uid: Value = serde_json::from_str(&uid).expect("JSON");
+        let _ = uid;
+        // The user was made for the unit, from the range that systemd has for that.
+        assert_eq!(
+            machine.ok("systemctl show --value --property=Result memleakd-mail"),
+            "success"
+        );
+        assert_eq!(
+            machine.ok("systemctl is-failed memleakd-mail.path memleakd-mail.service || true"),
+            "active\ninactive"
+        );
+
+        // It is the credential that opens the door.
+        assert!(machine.ok("memleakctl test mail").contains("mail"));
+        machine.put("/etc/credstore/memleakd.smtp-password", 0o600, "wrong");
+        let refused = machine.run("memleakctl test mail");
+        assert_eq!(refused.status, 1, "{}", refused.text);
+        println!("{}", refused.text);
+    });
+}
