@@ -1,8 +1,8 @@
 # Every target sets up what it needs, on Debian and Ubuntu, and says what it installs.
 
 .PHONY: help build demo test lint bench prove soak eval
-.PHONY: release install deb rpm lint-packages copyright arm64 arm64-test
-.PHONY: setup setup-arm64 setup-arm64-test setup-bench setup-eval setup-package setup-test
+.PHONY: release install deb rpm lint-packages copyright vm-test arm64 arm64-test
+.PHONY: setup setup-arm64 setup-arm64-test setup-bench setup-eval setup-package setup-test setup-vm
 
 help: ## This list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -16,6 +16,9 @@ demo: setup ## Find a leaking program on this machine, as root, within a minute
 
 test: setup-test ## Run every test that needs no virtual machine
 	scripts/test.sh
+
+vm-test: setup-vm deb ## Boot Debian 12 and 13 with the package, and try all of it there, as root
+	scripts/vm-test.sh
 
 lint: setup ## Check formatting and lints
 	cargo fmt --check
@@ -82,3 +85,6 @@ setup-arm64:
 
 setup-arm64-test:
 	@scripts/setup.sh arm64-test
+
+setup-vm:
+	@scripts/setup.sh vm

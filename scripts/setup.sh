@@ -1,8 +1,8 @@
 #!/bin/sh
 # Installs what a build (with "test" the tests too, with "bench" what they are measured against,
 # with "eval" what the proving ground's programs run on, with "package" what makes packages and
-# judges them, with "arm64" what compiles for 64-bit ARM, with "arm64-test" what emulates it too)
-# needs from the Debian or Ubuntu archive.
+# judges them, with "vm" what boots whole systems, with "arm64" what compiles for 64-bit ARM, with
+# "arm64-test" what emulates it too) needs from the Debian or Ubuntu archive.
 # Says first what it installs; does nothing if all is there.
 set -eu
 
@@ -12,6 +12,9 @@ if [ "${1:-build}" = test ]; then
 	packages="$packages dbus dbus-bin debhelper dpkg-dev dunst openssl python3 python3-aiosmtpd python3-dbusmock python3-dev rpm util-linux x11-apps xvfb"
 	# What shows the manual pages and checks them, and the shells that completions are tried in.
 	packages="$packages fish groff-base man-db mandoc zsh"
+fi
+if [ "${1:-build}" = vm ]; then
+	packages="$packages debian-archive-keyring mmdebstrap systemd-container util-linux"
 fi
 # Not all of these are in every archive: the bench leaves out what it cannot measure.
 optional=

@@ -22,16 +22,15 @@ fi
 # What the system needs by itself, what memleakd needs there, and what tests use to look at it.
 packages="adduser apt dbus dbus-user-session init kmod libpam-systemd login mount procps systemd systemd-sysv udev util-linux"
 packages="$packages libelf1 liblzma5 polkitd zlib1g"
-packages="$packages dbus-bin gdb-minimal openssl python3 python3-aiosmtpd python3-dbusmock rpm"
+packages="$packages dbus-bin man-db openssl python3 python3-aiosmtpd python3-dbusmock rpm"
 # What a machine has that nobody needs here, and what would do something by itself.
-masked="apt-daily-upgrade.timer apt-daily.timer dpkg-db-backup.timer e2scrub_all.timer e2scrub_reap.service fstrim.timer"
+masked="apt-daily-upgrade.timer apt-daily.timer dpkg-db-backup.timer e2scrub_all.timer e2scrub_reap.service fstrim.timer man-db.timer"
 masked="$masked rpmdb-migrate.service rpmdb-rebuild.service systemd-firstboot.service systemd-networkd.service systemd-timesyncd.service"
 case $suite in
-bullseye) packages=$(echo "$packages" | sed 's/polkitd/policykit-1/; s/dbus-bin//; s/gdb-minimal//') ;;
+bullseye) packages=$(echo "$packages" | sed 's/polkitd/policykit-1/; s/dbus-bin//') ;;
 bookworm) ;;
 *) packages=$(echo "$packages" | sed 's/libelf1/libelf1t64/') ;;
 esac
-packages=${packages/ gdb-minimal/}
 
 # The archive that this machine is configured with; mmdebstrap knows one where it has none.
 archive() {

@@ -1,5 +1,5 @@
 use crate::machine::{Machine, Output, on_each};
-use crate::stage::{RAISED, SHORTLY, SOON, entry, install_quick, start_leak};
+use crate::stage::{SHORTLY, SOON, install_quick, raised, start_leak};
 
 const GRANT: &str = r#"
 polkit.addRule(function (action, subject) {
@@ -18,9 +18,8 @@ fn polkit_says_who_else_may_see_and_manage() {
     on_each(|machine| {
         machine.ok("useradd --create-home visitor");
         install_quick(machine, "");
-        let pid = start_leak(machine, "leaky.service");
-        let raised = entry(machine, "an alert", SOON, &format!("MESSAGE_ID={RAISED}"));
-        let id = raised["MEMLEAKD_ID"].as_str().expect("an id");
+        let pid = start_leak(machine, "leaky.service", "tester");
+        let (_, id) = raised(machine);
         machine.eventually("a report", SOON, &format!("memleakctl report {id}"));
 
         let asked = [

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::machine::on_each;
-use crate::stage::{RAISED, SHORTLY, SOON, entry, install_quick, start_leak};
+use crate::stage::{SHORTLY, SOON, install_quick, raised, start_leak};
 
 /// Writes what it is told where the test finds it, and as whom it runs.
 const HOOK: &str = "
@@ -40,13 +40,12 @@ fn a_unit_is_started_and_alertmanager_told() {
                 "[hook]\nunit = \"page@.service\"\n[alertmanager]\nurl = \"http://127.0.0.1:{port}\"\n"
             ),
         );
-        start_leak(machine, "leaky.service");
-        let raised = entry(machine, "an alert", SOON, &format!("MESSAGE_ID={RAISED}"));
-        let id = raised["MEMLEAKD_ID"].as_str().expect("an id");
+        start_leak(machine, "leaky.service", "tester");
+        let (_, id) = raised(machine);
 
         let told = machine.eventually("the unit", SHORTLY, "head -n 1 /var/lib/private/page/told");
         let told: Value = serde_json::from_str(&told).expect("JSON");
-        println!("{told}");
+        assert_eq!(told["id"], *id, "{told}");
         assert_eq!(told["unit"], "leaky.service", "{told}");
         let uid: u32 = machine
             .ok("cat /var/lib/private/page/uid")
@@ -58,7 +57,7 @@ fn a_unit_is_started_and_alertmanager_told() {
         let post: Value = serde_json::from_str(&post).expect("JSON");
         assert_eq!(post["path"], "/api/v2/alerts", "{post}");
         assert_eq!(post["body"][0]["labels"]["unit"], "leaky.service", "{post}");
-        println!("{post}");
+        assert_eq!(post["body"][0]["labels"]["id"], *id, "{post}");
         machine.ok("systemctl stop leaky.service");
         machine.eventually(
             "its end",
@@ -74,6 +73,5 @@ fn a_unit_is_started_and_alertmanager_told() {
             machine.ok("systemctl list-units --failed --plain --no-legend"),
             ""
         );
-        let _ = id;
     });
 }

@@ -1,6 +1,7 @@
 use crate::machine::on_each;
 use crate::stage::{
-    CLEARED, RAISED, SHORTLY, SOON, UPDATED, asked, entries, entry, install_quick, start_leak,
+    CLEARED, RAISED, SHORTLY, SOON, UPDATED, asked, entries, entry, install_quick, raised,
+    start_leak,
 };
 
 #[test]
@@ -11,9 +12,9 @@ fn a_service_that_leaks_is_told_of_wherever_its_administrator_looks() {
         machine.ok("systemd-run --quiet --unit=monitor --property=StandardOutput=file:/run/monitor \
             busctl monitor --json=short --match=\"type='signal',interface='org.memleakd.Memleakd1'\"");
         machine.eventually("the monitor", SHORTLY, "busctl list | grep -q busctl");
-        let pid = start_leak(machine, "leaky.service");
+        let pid = start_leak(machine, "leaky.service", "tester");
 
-        let raised = entry(machine, "an alert", SOON, &format!("MESSAGE_ID={RAISED}"));
+        let (raised, id) = raised(machine);
         let text = |name: &str| raised[name].as_str().unwrap_or_default().to_owned();
         for (name, expected) in [
             ("OBJECT_PID", pid.as_str()),
@@ -45,7 +46,7 @@ fn a_service_that_leaks_is_told_of_wherever_its_administrator_looks() {
         let explained = machine.ok(&format!("journalctl -q -x MESSAGE_ID={RAISED}"));
         for line in [
             format!("Subject: Process {pid} (leak) leaks memory"),
-            format!("memleakctl show {}", text("MEMLEAKD_ID")),
+            format!("memleakctl show {id}"),
         ] {
             assert!(explained.contains(&line), "{line:?} in {explained}");
         }
@@ -55,9 +56,9 @@ fn a_service_that_leaks_is_told_of_wherever_its_administrator_looks() {
         let stacks = updated["MEMLEAKD_STACKS"].as_str().expect("a text");
         assert!(stacks.contains("leak_record"), "{stacks}");
         assert!(stacks.contains("leak.c:"), "{stacks}");
-        let report = machine.ok(&format!("memleakctl report {}", text("MEMLEAKD_ID")));
+        let report = machine.ok(&format!("memleakctl report {id}"));
         assert!(report.contains("leak_record"), "{report}");
-        let heap = asked(machine, &format!("show {}", text("MEMLEAKD_ID")));
+        let heap = asked(machine, &format!("show {id}"));
         assert_eq!(heap["cause"], "heap", "{heap}");
 
         machine.ok("systemctl stop leaky.service");
@@ -71,10 +72,7 @@ fn a_service_that_leaks_is_told_of_wherever_its_administrator_looks() {
                 .lines()
                 .find(|line| line.contains(&format!("\"{member}\"")));
             let signal = signal.unwrap_or_else(|| panic!("no {member} in {signals}"));
-            assert!(
-                signal.contains(&format!("/alert/{}", text("MEMLEAKD_ID"))),
-                "{signal}"
-            );
+            assert!(signal.contains(&format!("/alert/{id}")), "{signal}");
         }
     });
 }

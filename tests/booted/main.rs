@@ -6,11 +6,15 @@
 //! that `MEMLEAKD_MACHINES` names.
 
 mod access;
+mod bare;
+mod desktop;
 mod handed_on;
 mod install;
 mod leak;
 mod machine;
 mod mail;
+mod many;
 mod reload;
 mod restart;
 mod stage;
+mod upgrade;

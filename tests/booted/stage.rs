@@ -33,7 +33,7 @@ interval = "1s"
 ceiling = "20%"
 
 [rule.quick]
-match.exe = ["/home/tester/*"]
+match.exe = ["/home/*"]
 min_growth = "4MiB"
 sustained = "10s"
 warm_up = "0s"
@@ -72,29 +72,68 @@ pub fn package(name: &str) -> PathBuf {
 
 /// Installs the daemon's package, with the quick rules and more configuration already there.
 pub fn install_quick(machine: &Machine, more: &str) {
-    machine.put(DROP_IN, 0o644, format!("{QUICK}\n{more}"));
+    machine.put(DROP_IN, 0o644, QUICK);
+    machine.put("/etc/memleakd/memleakd.toml.d/60-test.toml", 0o644, more);
     install(machine);
 }
 
 /// Installs the daemon's package as an administrator does it.
 pub fn install(machine: &Machine) {
-    machine.copy(&package("memleakd"), "/root/memleakd.deb");
-    machine.ok("DEBIAN_FRONTEND=noninteractive apt-get -qq --no-install-recommends install /root/memleakd.deb");
+    install_package(machine, "memleakd");
 }
 
-/// Puts a program of tests/programs there, at a path that users have for their own.
-pub fn put_program(machine: &Machine, name: &str) -> String {
-    let there = format!("/home/tester/{name}");
-    machine.copy(&compiled(name), &there);
+/// The same of any of the packages.
+pub fn install_package(machine: &Machine, name: &str) {
+    apt_install(machine, &package(name));
+}
+
+/// Installs a file with a package, of whatever version.
+pub fn apt_install(machine: &Machine, path: &Path) {
+    machine.copy(path, "/root/package.deb");
+    machine.ok(
+        "DEBIAN_FRONTEND=noninteractive apt-get -qq --no-install-recommends --allow-downgrades \
+         install /root/package.deb",
+    );
+}
+
+/// The daemon's package as it was before: the same, of a lower version.
+pub fn older_package() -> PathBuf {
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("booted");
+    let (tree, path) = (directory.join("older"), directory.join("older.deb"));
+    let _one = COMPILER.lock().unwrap_or_else(|broken| broken.into_inner());
+    let script = format!(
+        "rm -rf '{tree}'; mkdir -p '{tree}'; dpkg-deb --raw-extract '{newer}' '{tree}'
+         sed -i 's/^Version: .*/Version: 0.0.1-1/' '{tree}/DEBIAN/control'
+         dpkg-deb -Znone --build '{tree}' '{path}' >/dev/null; rm -r '{tree}'",
+        tree = tree.display(),
+        newer = package("memleakd").display(),
+        path = path.display(),
+    );
+    let status = Command::new("sh").args(["-ec", &script]).status();
+    assert!(status.expect("sh runs").success(), "{script}");
+    path
+}
+
+/// Puts a program of tests/programs into a user's home.
+pub fn put_program(machine: &Machine, name: &str, user: &str) -> String {
+    let there = format!("/home/{user}/{name}");
+    machine.copy(&compiled(name, &[]), &there);
     there
 }
 
-/// Starts a service that leaks 1 KiB a millisecond, of another user, hidden from others as far as
-/// systemd can, and returns its pid.
-pub fn start_leak(machine: &Machine, unit: &str) -> String {
-    let program = put_program(machine, "leak");
+/// The same of a program that needs no library, in a place of the machine's own.
+pub fn put_static_program(machine: &Machine, name: &str) -> String {
+    let there = format!("/usr/local/bin/{name}");
+    machine.copy(&compiled(name, &["-static"]), &there);
+    there
+}
+
+/// Starts a service of a user that leaks 1 KiB a millisecond, in a mount namespace of its own, and
+/// returns its pid.
+pub fn start_leak(machine: &Machine, unit: &str, user: &str) -> String {
+    let program = put_program(machine, "leak", user);
     machine.ok(&format!(
-        "systemd-run --quiet --unit={unit} --uid=tester --property=PrivateTmp=yes \
+        "systemd-run --quiet --unit={unit} --uid={user} --property=PrivateTmp=yes \
          --property=ProtectSystem=strict --property=PrivateDevices=yes {program}"
     ));
     machine.ok(&format!("systemctl show --property=MainPID --value {unit}"))
@@ -107,6 +146,13 @@ pub fn entries(machine: &Machine, wanted: &str) -> Vec<Value> {
     ));
     let entries = lines.lines().map(serde_json::from_str);
     entries.collect::<Result<_, _>>().expect("JSON")
+}
+
+/// Waits for the first alert, and returns its entry and its id.
+pub fn raised(machine: &Machine) -> (Value, String) {
+    let entry = entry(machine, "an alert", SOON, &format!("MESSAGE_ID={RAISED}"));
+    let id = entry["MEMLEAKD_ID"].as_str().expect("an id").to_owned();
+    (entry, id)
 }
 
 /// Waits for an entry that a match selects, and returns the first.
@@ -131,7 +177,7 @@ pub fn asked(machine: &Machine, arguments: &str) -> Value {
     serde_json::from_str(&machine.ok(&format!("memleakctl {arguments} --json"))).expect("JSON")
 }
 
-fn compiled(name: &str) -> PathBuf {
+fn compiled(name: &str, options: &[&str]) -> PathBuf {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/programs");
     let source = source.join(name).with_extension("c");
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("booted");
@@ -139,6 +185,7 @@ fn compiled(name: &str) -> PathBuf {
     let _one = COMPILER.lock().unwrap_or_else(|broken| broken.into_inner());
     fs::create_dir_all(&directory).expect("a directory");
     let status = Command::new("cc")
+        .args(options)
         .args(["-O2", "-g", "-pthread", "-o"])
         .arg(&path)
         .arg(&source)
