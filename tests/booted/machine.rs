@@ -170,8 +170,24 @@ impl Machine {
     }
 }
 
-/// The last lines, without those in which systemd says all that it does.
+/// The last lines, without colours and what systemd says of each unit that it starts.
 fn tail(console: &str) -> String {
-    let lines: Vec<_> = console.lines().collect();
+    let lines = console
+        .lines()
+        .filter(|line| !line.starts_with("systemd[1]: "));
+    let lines: Vec<_> = lines.map(plain).collect();
     lines[lines.len().saturating_sub(60)..].join("\n")
+}
+
+/// A line without escape sequences for a terminal.
+fn plain(line: &str) -> String {
+    let mut parts = line.split("\u{1b}[");
+    let mut plain = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        plain += part
+            .trim_start_matches(|letter: char| letter.is_ascii_digit() || ";:".contains(letter))
+            .get(1..)
+            .unwrap_or_default();
+    }
+    plain
 }

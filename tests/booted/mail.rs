@@ -1,7 +1,12 @@
+use std::ops::RangeInclusive;
+
 use serde_json::Value;
 
 use crate::machine::{Machine, on_each};
-use crate::stage::{SHORTLY, SOON, install_quick, start_leak};
+use crate::stage::{SHORTLY, SOON, entry, install_quick, start_leak};
+
+/// The uids that systemd has for users that exist as long as their unit runs.
+const DYNAMIC_USERS: RangeInclusive<u32> = 61184..=65519;
 
 const PORT: u16 = 2587;
 
@@ -83,6 +88,13 @@ fn mail_arrives_with_its_password_from_a_credential() {
             let state = machine.run(&format!("systemctl is-active {unit}")).text;
             assert_eq!(state.trim_end(), expected, "{unit}");
         }
-        println!("{}", machine.ok("journalctl --sync; journalctl -q _COMM=memleakd-mail; journalctl -q -u memleakd-mail; ls -la /var/lib/memleakd /var/lib/memleakd/spool; systemctl show memleakd-mail -p ExecMainStatus -p Result"));
+        let sent = entry(machine, "its word", SHORTLY, "_COMM=memleakd-mail");
+        assert_eq!(sent["_SYSTEMD_UNIT"], "memleakd-mail.service", "{sent}");
+        let uid = sent["_UID"].as_str().and_then(|uid| uid.parse().ok());
+        assert!(
+            uid.is_some_and(|uid| DYNAMIC_USERS.contains(&uid)),
+            "{sent}"
+        );
+        assert_eq!(sent["_CAP_EFFECTIVE"], "0", "{sent}");
     });
 }

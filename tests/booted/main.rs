@@ -16,5 +16,6 @@ mod mail;
 mod many;
 mod reload;
 mod restart;
+mod rpm;
 mod stage;
 mod upgrade;

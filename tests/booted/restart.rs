@@ -92,7 +92,9 @@ fn silences_and_open_alerts_outlive_a_reboot() {
             &format!("MESSAGE_ID={CLEARED}"),
         );
         assert_eq!(cleared["MEMLEAKD_ID"], *id, "{cleared}");
-        assert_eq!(cleared["MEMLEAKD_REASON"], "restarted", "{cleared}");
+        // Either its unit runs already, or not yet.
+        let reason = cleared["MEMLEAKD_REASON"].as_str().unwrap_or_default();
+        assert!(["exited", "restarted"].contains(&reason), "{cleared}");
         assert_eq!(entries(machine, &format!("MESSAGE_ID={CLEARED}")).len(), 1);
         // And what leaks again is told again, to nobody whom the silence spares.
         let pid = machine.ok("systemctl show --value --property=MainPID leaky.service");

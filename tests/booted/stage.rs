@@ -56,18 +56,34 @@ static COMPILER: Mutex<()> = Mutex::new(());
 
 /// A package that `make deb` has made, by its name.
 pub fn package(name: &str) -> PathBuf {
+    made(
+        &format!("{name}_{}-", env!("CARGO_PKG_VERSION")),
+        ".deb",
+        "make deb",
+    )
+}
+
+/// A package that `make rpm` has made, by its name.
+pub fn rpm_package(name: &str) -> PathBuf {
+    made(
+        &format!("{name}-{}-", env!("CARGO_PKG_VERSION")),
+        ".rpm",
+        "make rpm",
+    )
+}
+
+fn made(prefix: &str, suffix: &str, target: &str) -> PathBuf {
     let directory = env::var_os("MEMLEAKD_PACKAGES").map_or_else(
         || Path::new(env!("CARGO_MANIFEST_DIR")).join("target/packages"),
         PathBuf::from,
     );
-    let prefix = format!("{name}_{}-", env!("CARGO_PKG_VERSION"));
     let entries = fs::read_dir(&directory).into_iter().flatten().flatten();
     let mut paths = entries.map(|entry| entry.path());
     let found = paths.find(|path| {
         let file = path.file_name().unwrap_or_default().to_string_lossy();
-        file.starts_with(&prefix) && file.ends_with(".deb")
+        file.starts_with(prefix) && file.ends_with(suffix)
     });
-    found.unwrap_or_else(|| panic!("no {prefix}….deb in {}: make deb", directory.display()))
+    found.unwrap_or_else(|| panic!("no {prefix}…{suffix} in {}: {target}", directory.display()))
 }
 
 /// Installs the daemon's package, with the quick rules and more configuration already there.
