@@ -172,22 +172,56 @@ impl Machine {
 
 /// The last lines, without colours and what systemd says of each unit that it starts.
 fn tail(console: &str) -> String {
-    let lines = console
-        .lines()
-        .filter(|line| !line.starts_with("systemd[1]: "));
-    let lines: Vec<_> = lines.map(plain).collect();
+    let lines = console.lines().map(plain);
+    let lines: Vec<_> = lines
+        .filter(|line| !line.starts_with("systemd[1]: "))
+        .collect();
     lines[lines.len().saturating_sub(60)..].join("\n")
 }
 
 /// A line without escape sequences for a terminal.
 fn plain(line: &str) -> String {
-    let mut parts = line.split("\u{1b}[");
-    let mut plain = parts.next().unwrap_or_default().to_owned();
-    for part in parts {
-        plain += part
-            .trim_start_matches(|letter: char| letter.is_ascii_digit() || ";:".contains(letter))
-            .get(1..)
-            .unwrap_or_default();
+    let mut letters = line.chars();
+    let mut plain = String::new();
+    while let Some(letter) = letters.next() {
+        if letter != '\u{1b}' {
+            plain.push(letter);
+            continue;
+        }
+        // Colours and the like end with a letter, titles with a bell.
+        match letters.next() {
+            Some('[') => letters.find(|&letter| ('@'..='~').contains(&letter)),
+            Some(']') => letters.find(|&letter| letter == '\u{7}'),
+            _ => None,
+        };
     }
     plain
+}
+
+#[test]
+#[ignore = "boots a system: make vm-test"]
+fn a_machine_does_what_it_is_asked_for() {
+    on_each(|machine| {
+        machine.put("/var/lib/test/file", 0o640, "a\0b\n");
+        let stat = machine.ok("stat -c '%a %s' /var/lib/test/file");
+        assert_eq!(stat, "640 4");
+        let failed = machine.run("echo before; false; echo after");
+        assert_eq!((failed.status, failed.text.as_str()), (1, "before\n"));
+        assert_eq!(machine.run("kill -KILL $$").status, 137);
+        let long = machine.ok("head -c 3000000 /dev/zero | tr '\\0' x");
+        assert_eq!(long.len(), 1 << 20);
+        // What stays in the background holds nobody up, and what hangs is ended, with its children.
+        machine.ok("sleep 1000 &");
+        let hanging =
+            || machine.run_within(Duration::from_secs(1), "echo hanging; sleep 2000; true");
+        let panicked = panic::catch_unwind(AssertUnwindSafe(hanging)).expect_err("it hangs");
+        let said = panicked.downcast_ref::<String>().expect("a text");
+        assert!(
+            said.contains("hanging") && said.contains("the end of the journal"),
+            "{said}"
+        );
+        assert_eq!(machine.run("pgrep -f '[s]leep 2000'").text, "");
+        machine.reboot();
+        assert_eq!(machine.ok("stat -c '%a %s' /var/lib/test/file"), stat);
+    });
 }

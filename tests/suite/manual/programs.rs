@@ -101,15 +101,11 @@ fn expected(program: &Command) -> Heads {
     for command in commands(program) {
         // Its arguments are made up by clap.
         match command.get_name() {
-            "help" => drop(heads_of_help(&mut add)),
+            "help" => add("Cm help Op Ar COMMAND".to_owned(), &Command::new("help")),
             _ => add(head(command), command),
         }
     }
     heads
-}
-
-fn heads_of_help(add: &mut impl FnMut(String, &Command)) {
-    add("Cm help Op Ar COMMAND".to_owned(), &Command::new("help"));
 }
 
 /// The items that head a command or an option.
