@@ -17,7 +17,7 @@ demo: setup ## Find a leaking program on this machine, as root, within a minute
 test: setup-test ## Run every test that needs no virtual machine
 	scripts/test.sh
 
-vm-test: setup-vm deb ## Boot Debian 12 and 13 with the package, and try all of it there, as root
+vm-test: setup-vm deb rpm ## Boot Debian 12 and 13 with the package, and try all of it there, as root
 	scripts/vm-test.sh
 
 lint: setup ## Check formatting and lints

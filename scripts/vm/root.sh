@@ -15,6 +15,7 @@ mkdir -p "$cache/roots"
 exec 9>"$cache/roots/$suite.lock"
 flock 9
 if [ -e "$root" ]; then
+	touch "$root"
 	echo "$root"
 	exit 0
 fi
@@ -48,14 +49,15 @@ if [ -n "$main" ]; then
 	esac
 fi
 
-# What an earlier recipe has made, or an attempt that was cut off.
-rm -rf "$cache/roots/$suite"-*
+# Other recipes may be those of other trees, whose tests use them now.
+find "$cache/roots" -maxdepth 1 -name "$suite-*" -mtime +14 -exec rm -rf {} +
 making=$root.making
+rm -rf "$making"
 trap 'rm -rf "$making"' EXIT
 started=$SECONDS
 echo "root: making a Debian $suite in $root, which takes a minute or two" >&2
 
-# In a container of one's own nothing needs man pages of others, nor times that are written to disk.
+# Nobody reads the manual pages of other packages there, but those of ours are looked for.
 log=$cache/roots/$suite.log
 mmdebstrap --mode=root --variant=essential --format=directory --include="$(echo "$packages" | tr -s ' ' ,)" \
 	--dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/doc/*' \

@@ -150,7 +150,7 @@ pub fn start_leak(machine: &Machine, unit: &str, user: &str) -> String {
     let program = put_program(machine, "leak", user);
     machine.ok(&format!(
         "systemd-run --quiet --unit={unit} --uid={user} --property=PrivateTmp=yes \
-         --property=ProtectSystem=strict --property=PrivateDevices=yes {program}"
+         --property=ProtectHome=read-only --property=PrivateDevices=yes {program}"
     ));
     machine.ok(&format!("systemctl show --property=MainPID --value {unit}"))
 }

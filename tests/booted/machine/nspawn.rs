@@ -85,15 +85,13 @@ impl Nspawn {
         // A pid namespace around it: whoever ends, this program or what it starts here, takes the
         // whole system along, which nspawn alone would leave running.
         let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "KILL"]);
+        if has_systemd() {
+            command.args(["systemd-run", "--quiet", "--collect", "--scope"]);
+            command.arg("--property=Delegate=yes");
+        }
         command
-            .args([
-                "--pdeathsig",
-                "KILL",
-                "unshare",
-                "--mount",
-                "--propagation",
-                "private",
-            ])
+            .args(["unshare", "--mount", "--propagation", "private"])
             .args(["--pid", "--fork", "--kill-child", "--mount-proc", SCRIPT])
             .env("ROOT", &self.root)
             .env("DIRECTORY", self.directory.path())
@@ -163,9 +161,14 @@ impl Drop for Nspawn {
     }
 }
 
-/// The cgroups that a container is started in. Where systemd runs, it has one of systemd's.
+/// Whether systemd runs on this machine: then cgroups are for it to give.
+fn has_systemd() -> bool {
+    Path::new("/run/systemd/system").exists()
+}
+
+/// The cgroups that a container is started in, one in each hierarchy, if nobody else gives it any.
 fn cgroups(name: &str) -> Vec<PathBuf> {
-    if Path::new("/run/systemd/system").exists() {
+    if has_systemd() {
         return Vec::new();
     }
     let hierarchies = [

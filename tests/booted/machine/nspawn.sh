@@ -13,7 +13,7 @@ mount -t tmpfs tmpfs /run/systemd/nspawn
 
 # BPF as memleakd loads it, and nothing else that has power over the host. Nobody waits for disks.
 exec systemd-nspawn --quiet --directory="$DIRECTORY/root" --machine="$NAME" --hostname=machine \
-	--register=no ${CGROUPS:+--keep-unit} --link-journal=no --resolv-conf=off --timezone=off --private-network \
+	--register=no --keep-unit --link-journal=no --resolv-conf=off --timezone=off --private-network \
 	--capability=CAP_BPF,CAP_PERFMON,CAP_SYSLOG,CAP_IPC_LOCK --system-call-filter="bpf perf_event_open" \
 	--suppress-sync=yes --console=read-only --bind="$DIRECTORY/share:/run/memleakd-test" \
 	--boot systemd.show_status=0 systemd.log_color=0 systemd.journald.forward_to_console=1
