@@ -4,6 +4,7 @@
 
 mod agent;
 mod nspawn;
+mod qemu;
 mod root;
 
 use std::cell::RefCell;
@@ -17,6 +18,7 @@ use std::time::{Duration, Instant};
 use agent::Agent;
 pub use agent::Output;
 use nspawn::Nspawn;
+use qemu::Qemu;
 
 /// A script that is to be done at once may take so long, on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -32,6 +34,9 @@ trait Runner {
 
     /// What it has said on its console, with the journal.
     fn console(&self) -> String;
+
+    /// How many times as long everything may take there.
+    fn slowness(&self) -> u32;
 }
 
 /// A system that runs; it is off and gone when this is dropped.
@@ -64,7 +69,10 @@ pub fn on_each(scenario: impl Fn(&Machine)) {
 
 impl Machine {
     fn boot(name: &str) -> Self {
-        let mut runner: Box<dyn Runner> = Box::new(Nspawn::new(&root::of(name)));
+        let mut runner: Box<dyn Runner> = match name.strip_prefix("qemu-") {
+            Some(kernel) => Box::new(Qemu::new(kernel)),
+            None => Box::new(Nspawn::new(&root::of(name))),
+        };
         let agent = Agent::meet(runner.boot());
         let agent = agent.unwrap_or_else(|error| {
             panic!(
@@ -88,6 +96,7 @@ impl Machine {
 
     /// Runs a script that may take longer.
     pub fn run_within(&self, limit: Duration, script: &str) -> Output {
+        let limit = limit * self.slowness();
         let output = self.agent.borrow_mut().run(script, limit);
         let output =
             output.unwrap_or_else(|error| self.fail(&format!("no answer ({error}) to"), script));
@@ -125,6 +134,7 @@ impl Machine {
 
     /// Waits until a script succeeds, and returns what it says.
     pub fn eventually(&self, what: &str, within: Duration, script: &str) -> String {
+        let within = within * self.slowness();
         let until = Instant::now() + within;
         loop {
             let Output { status, text } = self.run(script);
@@ -139,6 +149,11 @@ impl Machine {
             }
             thread::sleep(PAUSE);
         }
+    }
+
+    /// How many times as long everything may take here as on a machine that is not emulated.
+    pub fn slowness(&self) -> u32 {
+        self.runner.borrow().slowness()
     }
 
     /// Has it shut down in good order and boot again.

@@ -150,6 +150,10 @@ impl Runner for Nspawn {
         let log = fs::read(self.log()).unwrap_or_default();
         String::from_utf8_lossy(&log).into_owned()
     }
+
+    fn slowness(&self) -> u32 {
+        1
+    }
 }
 
 impl Drop for Nspawn {
