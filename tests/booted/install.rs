@@ -1,7 +1,7 @@
 use serde_json::json;
 
 use crate::machine::{Machine, on_each};
-use crate::stage::{asked, install, status_line};
+use crate::stage::{PROBES_FOR_ALL, asked, install, status_line};
 
 /// What the units may be exposed to at the most, by systemd's own reckoning.
 const EXPOSURES: [(&str, f64); 3] = [
@@ -41,7 +41,9 @@ fn installed_it_runs_and_says_how_it_is() {
         assert_eq!(property(machine, "Type"), "notify");
         assert_eq!(property(machine, "NRestarts"), "0");
         let said = machine.ok("journalctl --sync; journalctl -q -u memleakd -p warning -o cat");
-        assert_eq!(said, "");
+        // But for heaps that an old kernel does not let it measure.
+        let n_said = usize::from(machine.kernel() < PROBES_FOR_ALL);
+        assert_eq!(said.lines().count(), n_said, "{said}");
 
         // The daemon starts with its first round; the next one has seen what was installed since.
         let n_running: i64 = machine

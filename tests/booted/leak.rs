@@ -1,13 +1,14 @@
 use crate::machine::on_each;
 use crate::stage::{
-    CLEARED, RAISED, SHORTLY, SOON, UPDATED, asked, entries, entry, install_quick, raised,
-    start_leak,
+    CLEARED, RAISED, SHORTLY, SOON, UPDATED, asked, entries, entry, install_quick,
+    let_measure_heaps, raised, start_leak,
 };
 
 #[test]
 #[ignore = "boots a system: make vm-test"]
 fn a_service_that_leaks_is_told_of_wherever_its_administrator_looks() {
     on_each(|machine| {
+        let measures_heaps = let_measure_heaps(machine);
         install_quick(machine, "");
         machine.ok("systemd-run --quiet --unit=monitor --property=StandardOutput=file:/run/monitor \
             busctl monitor --json=short --match=\"type='signal',interface='org.memleakd.Memleakd1'\"");
@@ -30,11 +31,12 @@ fn a_service_that_leaks_is_told_of_wherever_its_administrator_looks() {
         ] {
             assert_eq!(text(name), expected, "{name}");
         }
-        // 1 KiB and a little more each millisecond and a little more.
+        // 1 KiB and a little more each millisecond and a little more, or a few where that is emulated.
         let rate: f64 = text("MEMLEAKD_GROWTH_BYTES_PER_SEC")
             .parse()
             .expect("a rate");
-        assert!((400_000.0..1_200_000.0).contains(&rate), "{rate}");
+        let least = 400_000.0 / f64::from(machine.slowness());
+        assert!((least..1_200_000.0).contains(&rate), "{rate}");
 
         let of_the_unit = machine.ok("journalctl -q -u leaky.service -t memleakd -o cat");
         assert!(of_the_unit.starts_with(&text("MESSAGE")), "{of_the_unit}");
@@ -59,7 +61,7 @@ fn a_service_that_leaks_is_told_of_wherever_its_administrator_looks() {
         let report = machine.ok(&format!("memleakctl report {id}"));
         assert!(report.contains("leak_record"), "{report}");
         let heap = asked(machine, &format!("show {id}"));
-        assert_eq!(heap["cause"], "heap", "{heap}");
+        assert_eq!(heap["cause"] == "heap", measures_heaps, "{heap}");
 
         machine.ok("systemctl stop leaky.service");
         let cleared = entry(machine, "its end", SOON, &format!("MESSAGE_ID={CLEARED}"));

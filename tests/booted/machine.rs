@@ -151,6 +151,16 @@ impl Machine {
         }
     }
 
+    /// The version of the kernel that it runs on.
+    pub fn kernel(&self) -> (u32, u32) {
+        let release = self.ok("uname -r");
+        let mut numbers = release.split(['.', '-']).map(str::parse);
+        match (numbers.next(), numbers.next()) {
+            (Some(Ok(major)), Some(Ok(minor))) => (major, minor),
+            _ => self.fail(&release, "uname -r"),
+        }
+    }
+
     /// How many times as long everything may take here as on a machine that is not emulated.
     pub fn slowness(&self) -> u32 {
         self.runner.borrow().slowness()

@@ -14,6 +14,7 @@ mod leak;
 mod machine;
 mod mail;
 mod many;
+mod old_kernel;
 mod reload;
 mod restart;
 mod rpm;

@@ -38,6 +38,8 @@ min_growth = "4MiB"
 sustained = "10s"
 warm_up = "0s"
 fast.sustained = "8s"
+# Not that it would, on a machine with little memory.
+critical.exhausts_within = "1min"
 
 [stacks]
 time = "4s"
@@ -50,6 +52,14 @@ group_wait = "1s"
 
 /// Where the quick rules are.
 pub const DROP_IN: &str = "/etc/memleakd/memleakd.toml.d/50-test.toml";
+
+/// What the documentation has for kernels before [`PROBES_FOR_ALL`].
+const OLD_KERNEL: &str =
+    include_str!("../../packaging/usr/share/doc/memleakd/examples/old-kernel.conf");
+
+/// The first kernel that measures heaps, and the first that does it without [`OLD_KERNEL`].
+pub const PROBES: (u32, u32) = (5, 15);
+pub const PROBES_FOR_ALL: (u32, u32) = (6, 10);
 
 /// Only one test at a time compiles a program.
 static COMPILER: Mutex<()> = Mutex::new(());
@@ -91,6 +101,16 @@ pub fn install_quick(machine: &Machine, more: &str) {
     machine.put(DROP_IN, 0o644, QUICK);
     machine.put("/etc/memleakd/memleakd.toml.d/60-test.toml", 0o644, more);
     install(machine);
+}
+
+/// Grants, before the daemon starts, what this kernel asks of who measures heaps. Returns whether it
+/// can measure them at all.
+pub fn let_measure_heaps(machine: &Machine) -> bool {
+    if machine.kernel() < PROBES_FOR_ALL {
+        let path = "/etc/systemd/system/memleakd.service.d/old-kernel.conf";
+        machine.put(path, 0o644, OLD_KERNEL);
+    }
+    machine.kernel() >= PROBES
 }
 
 /// Installs the daemon's package as an administrator does it.
