@@ -1,8 +1,9 @@
 # Every target sets up what it needs, on Debian and Ubuntu, and says what it installs.
 
 .PHONY: help build demo test lint bench prove soak eval
-.PHONY: release install deb rpm lint-packages copyright vm-test arm64 arm64-test
-.PHONY: setup setup-arm64 setup-arm64-test setup-bench setup-eval setup-package setup-test setup-vm
+.PHONY: release install deb rpm lint-packages copyright vm-test vm-matrix arm64 arm64-test
+.PHONY: setup setup-arm64 setup-arm64-test setup-bench setup-eval setup-matrix setup-package setup-test
+.PHONY: setup-vm
 
 help: ## This list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -19,6 +20,9 @@ test: setup-test ## Run every test that needs no virtual machine
 
 vm-test: setup-vm deb rpm ## Boot Debian 12 and 13 with the package, and try all of it there, as root
 	scripts/vm-test.sh
+
+vm-matrix: setup-matrix deb ## Boot virtual machines with kernels from 5.10 to the newest, and try it there
+	scripts/vm-matrix.sh
 
 lint: setup ## Check formatting and lints
 	cargo fmt --check
@@ -88,3 +92,6 @@ setup-arm64-test:
 
 setup-vm:
 	@scripts/setup.sh vm
+
+setup-matrix:
+	@scripts/setup.sh matrix

@@ -1,8 +1,9 @@
 #!/bin/sh
 # Installs what a build (with "test" the tests too, with "bench" what they are measured against,
 # with "eval" what the proving ground's programs run on, with "package" what makes packages and
-# judges them, with "vm" what boots whole systems, with "arm64" what compiles for 64-bit ARM, with
-# "arm64-test" what emulates it too) needs from the Debian or Ubuntu archive.
+# judges them, with "vm" what boots whole systems, with "matrix" what boots virtual machines, with
+# "arm64" what compiles for 64-bit ARM, with "arm64-test" what emulates it too) needs from the Debian
+# or Ubuntu archive.
 # Says first what it installs; does nothing if all is there.
 set -eu
 
@@ -15,6 +16,9 @@ if [ "${1:-build}" = test ]; then
 fi
 if [ "${1:-build}" = vm ]; then
 	packages="$packages debian-archive-keyring mmdebstrap systemd-container util-linux"
+fi
+if [ "${1:-build}" = matrix ]; then
+	packages="$packages cpio debian-archive-keyring e2fsprogs kmod lz4 mmdebstrap qemu-system-x86 qemu-utils util-linux xz-utils zstd"
 fi
 # Not all of these are in every archive: the bench leaves out what it cannot measure.
 optional=
