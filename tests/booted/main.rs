@@ -11,6 +11,7 @@ mod desktop;
 mod handed_on;
 mod install;
 mod leak;
+mod limits;
 mod machine;
 mod mail;
 mod many;
