@@ -1,31 +1,28 @@
 #!/bin/sh
-# Installs what a build (with "test" the tests too, with "bench" what they are measured against,
-# with "eval" what the proving ground's programs run on, with "package" what makes packages and
-# judges them, with "vm" what boots whole systems, with "matrix" what boots virtual machines, with
-# "arm64" what compiles for 64-bit ARM, with "arm64-test" what emulates it too) needs from the Debian
-# or Ubuntu archive.
+# Installs from the Debian or Ubuntu archive what a build needs, or with an argument what
+#   test               the tests need, too
+#   vm, matrix         boots whole systems: containers, virtual machines
+#   package            makes packages and judges them
+#   arm64, arm64-test  compiles for 64-bit ARM, and emulates it
+#   bench              memleakd is measured against
+#   eval               the proving ground's programs run on
 # Says first what it installs; does nothing if all is there.
 set -eu
 
 packages="clang gcc libc6-dev libelf-dev make pkg-config zlib1g-dev"
-if [ "${1:-build}" = test ]; then
-	packages="$packages binutils g++ libgoogle-perftools4 libjemalloc2 libmimalloc2.0 libtcmalloc-minimal4 musl-tools"
-	packages="$packages dbus dbus-bin debhelper dpkg-dev dunst openssl python3 python3-aiosmtpd python3-dbusmock python3-dev rpm util-linux x11-apps xvfb"
-	# What shows the manual pages and checks them, and the shells that completions are tried in.
-	packages="$packages fish groff-base man-db mandoc zsh"
-fi
-if [ "${1:-build}" = vm ]; then
-	packages="$packages debian-archive-keyring mmdebstrap systemd-container util-linux"
-fi
-if [ "${1:-build}" = matrix ]; then
-	packages="$packages cpio debian-archive-keyring e2fsprogs kmod lz4 mmdebstrap qemu-system-x86 qemu-utils util-linux xz-utils zstd"
-fi
-# Not all of these are in every archive: the bench leaves out what it cannot measure.
+# Not all of these are in every archive: what is missing is left out.
 optional=
 unpacked=
 # Installed, these would be services of this machine: they are unpacked for the tests.
 services=
-if [ "${1:-build}" = test ]; then
+case ${1:-build} in
+build) ;;
+test)
+	packages="$packages binutils g++ libgoogle-perftools4 libjemalloc2 libmimalloc2.0 libtcmalloc-minimal4 musl-tools"
+	packages="$packages dbus dbus-bin dunst openssl python3 python3-aiosmtpd python3-dbusmock python3-dev util-linux"
+	packages="$packages debhelper dpkg-dev rpm x11-apps xvfb"
+	# What shows the manual pages and checks them, and the shells that completions are tried in.
+	packages="$packages fish groff-base man-db mandoc zsh"
 	for service in prometheus prometheus-alertmanager prometheus-node-exporter; do
 		[ -e "target/test/usr/bin/$service" ] || services="$services $service"
 	done
@@ -35,29 +32,34 @@ if [ "${1:-build}" = test ]; then
 		package=python3-$(echo "${library%.py}" | tr _ -)
 		[ -e "target/test/usr/lib/python3/dist-packages/$library" ] || services="$services $package"
 	done
-fi
-if [ "${1:-build}" = bench ]; then
+	;;
+vm) packages="$packages debian-archive-keyring mmdebstrap systemd-container util-linux" ;;
+matrix)
+	packages="$packages cpio debian-archive-keyring e2fsprogs kmod lz4 mmdebstrap qemu-system-x86 qemu-utils"
+	packages="$packages util-linux xz-utils zstd"
+	;;
+package) packages="$packages debhelper dpkg-dev liblzma-dev lintian rpm rpmlint" ;;
+arm64) packages="$packages binutils gcc-aarch64-linux-gnu libc6-dev-arm64-cross" ;;
+arm64-test)
+	packages="$packages binutils gcc-aarch64-linux-gnu libc6-dev-arm64-cross cpio qemu-system-arm qemu-user"
+	;;
+bench)
 	packages="$packages dbus dbus-bin libbpf-dev python3"
 	optional="bpfcc-tools bpftrace heaptrack libgoogle-perftools4 libjemalloc2 libmimalloc2.0"
 	optional="$optional libtcmalloc-minimal4 musl-tools redis-tools sqlite3 wrk"
 	# Installed, it would be a service of this machine.
 	unpacked=nginx
-fi
-if [ "${1:-build}" = eval ]; then
+	;;
+eval)
 	packages="$packages python3 util-linux xz-utils"
 	# Redis' server is in redis-tools already; redis-server would only make a service of it.
 	optional="default-jdk-headless nodejs redis-tools"
-fi
-
-if [ "${1:-build}" = package ]; then
-	packages="$packages debhelper dpkg-dev liblzma-dev lintian rpm rpmlint"
-fi
-case ${1:-build} in
-arm64*) packages="$packages binutils gcc-aarch64-linux-gnu libc6-dev-arm64-cross" ;;
+	;;
+*)
+	echo "setup: $1 is nothing that it knows: build test vm matrix package arm64 arm64-test bench eval" >&2
+	exit 1
+	;;
 esac
-if [ "${1:-build}" = arm64-test ]; then
-	packages="$packages cpio qemu-system-arm qemu-user"
-fi
 
 command -v cargo >/dev/null || {
 	echo "setup: cargo is not there: install Rust 1.89 or later first (https://rustup.rs)" >&2
