@@ -30,7 +30,7 @@ pub use allocator::{Absent, Allocator, Cost, FileId, Function, Method, Probe};
 pub(crate) use allocator::{image, mapped};
 pub use cgroup::MemoryCgroup;
 pub use facts::Facts;
-pub use fault::{FaultTotals, Faults, TouchCapture};
+pub use fault::{FaultTotals, Faults, MOST_PARANOID, TouchCapture};
 pub use heap::{
     CALLS_ARGUMENT, Capture, HeapReading, Listen, Listener, MAX_MEASURED, OLD_KERNEL_DROP_IN,
     Pinpoint, Pinpointed, Prober, Release, answer_calls,

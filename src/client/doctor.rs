@@ -96,9 +96,10 @@ impl Machine {
 /// A check, and the subject that it is about.
 type Check = (&'static str, fn(&Machine) -> Vec<Finding>);
 
-const CHECKS: [Check; 15] = [
+const CHECKS: [Check; 16] = [
     ("kernel", kernel::kernel),
     ("heaps", kernel::heaps),
+    ("page faults", kernel::page_faults),
     ("service", service::service),
     ("capabilities", service::capabilities),
     ("memory", service::memory),

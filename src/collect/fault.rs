@@ -20,9 +20,10 @@ pub use capture::TouchCapture;
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::path::Path;
 use std::time::Instant;
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Error, Result, anyhow, ensure};
 use libbpf_rs::libbpf_sys::{
     PERF_COUNT_SW_PAGE_FAULTS_MIN, PERF_FLAG_FD_CLOEXEC, PERF_TYPE_SOFTWARE, perf_event_attr,
 };
@@ -39,6 +40,8 @@ use crate::stacks::wire::Standing;
 
 /// The compiled program. Not the skeleton's, which would have to borrow where it is kept.
 const OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/fault.bpf.o"));
+/// The highest level of [`Host::perf_event_paranoid`] at which CAP_PERFMON is enough: the kernel's own.
+pub const MOST_PARANOID: i32 = 2;
 /// Threads that come while others are given their events may be missed: how often to begin anew.
 const MAX_TRIES: usize = 3;
 /// `PERF_EVENT_IOC_ENABLE` and `PERF_EVENT_IOC_SET_BPF` of include/uapi/linux/perf_event.h.
@@ -251,9 +254,7 @@ impl Faults {
                     Ok(event) => self.events.push(event),
                     Err(error) if is(&error, Errno::SRCH) => continue,
                     Err(error) if is(&error, Errno::ACCESS) || is(&error, Errno::PERM) => {
-                        return Err(anyhow!(
-                            "memleakd may not sample page faults ({error}): it needs the capability CAP_PERFMON; run it as root or by its unit"
-                        ));
+                        return Err(self.refusal(&error));
                     }
                     Err(error) => return Err(error).context("opening a perf event"),
                 }
@@ -270,6 +271,19 @@ impl Faults {
         Ok(())
     }
 
+    /// What to do about a kernel that does not let us sample. Debian and Ubuntu have levels of their
+    /// own above the kernel's, at which only CAP_SYS_ADMIN helps.
+    fn refusal(&self, error: &io::Error) -> Error {
+        match self.host.perf_event_paranoid() {
+            Some(level) if level > MOST_PARANOID => anyhow!(
+                "page faults are hidden from memleakd while kernel.perf_event_paranoid is {level}: \"sysctl kernel.perf_event_paranoid={MOST_PARANOID}\" shows them"
+            ),
+            _ => anyhow!(
+                "memleakd may not sample page faults ({error}): it needs the capability CAP_PERFMON; run it as root or by its unit"
+            ),
+        }
+    }
+
     /// An event of one thread and those that it starts, which runs the program from now on.
     fn open(&self, thread: i32) -> io::Result<OwnedFd> {
         let program = self.object.progs_mut().next();
@@ -282,6 +296,14 @@ impl Faults {
         ioctl(&event, SET_BPF, program.as_fd().as_raw_fd())?;
         ioctl(&event, ENABLE, 0)?;
         Ok(event)
+    }
+}
+
+impl Host {
+    /// What perf events are kept from whom: the sysctl of this name, where there is one.
+    pub fn perf_event_paranoid(&self) -> Option<i32> {
+        let level = self.read(Path::new("proc/sys/kernel/perf_event_paranoid"));
+        String::from_utf8_lossy(&level.ok()?).trim().parse().ok()
     }
 }
 

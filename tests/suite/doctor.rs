@@ -78,6 +78,7 @@ impl Patient {
         )
         .expect("a file");
         patient.capabilities(FIVE);
+        patient.write("/proc/sys/kernel/perf_event_paranoid", "2\n");
         for directory in [
             "/var/log/journal",
             "/var/lib/memleakd/spool/rejected",
@@ -230,6 +231,7 @@ fn on_a_machine_where_all_is_well_every_check_says_so() {
             "kernel",
             "BTF",
             "heaps",
+            "page faults",
             "service",
             "capabilities",
             "memory",
@@ -287,6 +289,12 @@ fn what_is_broken_is_found_by_its_check() {
             OLD_KERNEL_DROP_IN,
         ),
         (|p| p.release = Release(6, 11, 0), "heaps", Note, "seccomp"),
+        (
+            |p| p.write("/proc/sys/kernel/perf_event_paranoid", "3\n"),
+            "page faults",
+            Note,
+            "kernel.perf_event_paranoid = 2",
+        ),
         (
             |p| p.write("/etc/memleakd/memleakd.toml", "heap.watch = \"off\""),
             "heaps",
@@ -720,15 +728,14 @@ fn on_an_old_kernel_probes_are_what_the_daemon_has_found() {
         patient.release = Release(6, 1, 0);
         if may_all {
             patient.capabilities(FIVE | SYS_ADMIN);
+            patient.write("/proc/sys/kernel/perf_event_paranoid", "3\n");
             patient.answers().units = None;
         }
         let findings = patient.examine();
-        let heaps = findings.iter().find(|finding| finding.subject == "heaps");
-        assert_eq!(heaps.expect("a finding").outcome, Outcome::Ok);
-        let more = findings
-            .iter()
-            .find(|finding| finding.subject == "capabilities");
-        assert_eq!(more.expect("a finding").outcome, Outcome::Ok);
+        for subject in ["heaps", "page faults", "capabilities"] {
+            let found = findings.iter().find(|finding| finding.subject == subject);
+            assert_eq!(found.expect("a finding").outcome, Outcome::Ok, "{subject}");
+        }
     }
 }
 

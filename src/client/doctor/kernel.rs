@@ -3,7 +3,7 @@
 use std::fs;
 
 use super::{Finding, Machine};
-use crate::collect::{OLD_KERNEL_DROP_IN, Release};
+use crate::collect::{Host, MOST_PARANOID, OLD_KERNEL_DROP_IN, Release};
 
 /// The bit of CAP_SYS_ADMIN.
 const SYS_ADMIN: u32 = 21;
@@ -97,6 +97,25 @@ fn old_kernel(machine: &Machine, release: Release) -> Finding {
             Finding::note("heaps", found).advise(advice)
         }
     }
+}
+
+/// Whether the daemon may look at page faults, which say where memory comes from that no heap knows
+/// of.
+pub fn page_faults(machine: &Machine) -> Vec<Finding> {
+    let may_all = effective(machine).is_some_and(|bits| bits & (1 << SYS_ADMIN) != 0);
+    let finding = match Host::new(&machine.root).perf_event_paranoid() {
+        Some(level) if level > MOST_PARANOID && !may_all => {
+            let found = format!(
+                "kernel.perf_event_paranoid is {level}: of memory that no heap knows of (Go, Java, mappings) it is not found where it comes from"
+            );
+            let advice = format!(
+                "put \"kernel.perf_event_paranoid = {MOST_PARANOID}\" into /etc/sysctl.d/memleakd.conf, and run \"sysctl --system\""
+            );
+            Finding::note("page faults", found).advise(advice)
+        }
+        _ => Finding::ok("page faults", "memleakd may sample them"),
+    };
+    vec![finding]
 }
 
 /// A bit for each capability that the running daemon has.
