@@ -60,8 +60,8 @@ fn what_a_kernel_asks_for_to_measure_heaps_is_said_and_helps() {
 
 /// What the doctor says of heaps.
 fn heaps(machine: &Machine) -> String {
-    let found = machine.run("memleakctl doctor").text;
-    println!("{found}");
-    let lines = found.lines().skip_while(|line| !line.contains("heaps"));
-    lines.take(3).collect::<Vec<_>>().join("\n")
+    let found = asked(machine, "doctor");
+    let found = found.as_array().into_iter().flatten();
+    let mut of_heaps = found.filter(|finding| finding["subject"] == "heaps");
+    of_heaps.next().expect("it looks at heaps").to_string()
 }
