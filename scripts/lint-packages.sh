@@ -15,5 +15,5 @@ for program in target/release/memleakctl target/release/memleakd target/release/
 	fi
 done
 
-lintian --allow-root --fail-on error,warning --show-overrides target/packages/*.deb
+lintian --allow-root --fail-on error,warning target/packages/*.deb
 rpmlint --strict --config packaging/rpmlint.toml target/packages/*.rpm
