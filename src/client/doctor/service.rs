@@ -99,7 +99,7 @@ pub fn capabilities(machine: &Machine) -> Vec<Finding> {
         let found = format!("{whose} does not have {}", missing.join(", "));
         return vec![
             Finding::wrong("capabilities", found)
-                .advise("\"systemctl cat memleakd\" shows which drop-in takes it away"),
+                .advise("\"systemctl cat memleakd\" shows a drop-in that takes it away, if it is not a container that does"),
         ];
     }
     let needed = NEEDED.iter().fold(0, |bits, (bit, _)| bits | 1_u64 << bit);
