@@ -68,6 +68,11 @@ fn installed_it_runs_and_says_how_it_is() {
             "{status}"
         );
 
+        // With status 0: nothing is wrong.
+        let findings = asked(machine, "doctor");
+        let n_findings = findings.as_array().map_or(0, Vec::len);
+        assert!(n_findings > 15, "{findings}");
+
         for (path, expected) in PATHS {
             assert_eq!(
                 machine.ok(&format!("stat -c '%a %U %G' {path}")),

@@ -11,9 +11,10 @@ mount -t overlay overlay -o "lowerdir=$ROOT,upperdir=$DIRECTORY/upper,workdir=$D
 mkdir -p /run/systemd/nspawn
 mount -t tmpfs tmpfs /run/systemd/nspawn
 
-# BPF as memleakd loads it, and nothing else that has power over the host. Nobody waits for disks.
+# The capabilities of memleakd's unit that containers do not have, and nothing else that has power
+# over the host. Nobody waits for disks.
 exec systemd-nspawn --quiet --directory="$DIRECTORY/root" --machine="$NAME" --hostname=machine \
 	--register=no --keep-unit --link-journal=no --resolv-conf=off --timezone=off --private-network \
-	--capability=CAP_BPF,CAP_PERFMON,CAP_SYSLOG,CAP_IPC_LOCK --system-call-filter="bpf perf_event_open" \
+	--capability=CAP_BPF,CAP_PERFMON,CAP_CHECKPOINT_RESTORE,CAP_SYSLOG,CAP_IPC_LOCK --system-call-filter="bpf perf_event_open" \
 	--suppress-sync=yes --console=read-only --bind="$DIRECTORY/share:/run/memleakd-test" \
 	--boot systemd.show_status=0 systemd.log_color=0 systemd.journald.forward_to_console=1
