@@ -17,6 +17,7 @@ pub mod site;
 pub mod quantity;
 
 pub mod config;
+pub mod curve;
 
 pub mod collect;
 

@@ -20,6 +20,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::alert::{Alert, Cause};
+use crate::config::Rule;
+use crate::curve::Curve;
 use crate::quantity::count;
 use crate::sample::Source;
 use crate::site::Site;
@@ -59,6 +61,15 @@ pub struct Report {
     pub container: Option<String>,
     /// What kind of growth it is.
     pub cause: Cause,
+    /// The alert as it last stood, with its figures, gates and message.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alert: Option<Box<Alert>>,
+    /// The thresholds of the rule that fired.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thresholds: Option<Rule>,
+    /// How the process came to its size.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub curve: Option<Curve>,
     /// The captures, oldest first: the first there was, and the latest two.
     pub captures: Vec<StackCapture>,
     /// Captures between the first and the latest two, which are not kept.
@@ -107,6 +118,9 @@ impl Report {
             uid: alert.uid,
             container: alert.container.clone(),
             cause: alert.cause,
+            alert: None,
+            thresholds: None,
+            curve: None,
             captures: Vec::new(),
             captures_dropped: 0,
             sites: Vec::new(),

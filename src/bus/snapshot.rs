@@ -4,10 +4,10 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use super::question::{Asker, Question};
-use crate::alert::{Alert, Silence};
+use crate::alert::{Alert, Cause, Silence};
 use crate::collect::{Facts, HeapReading, KernelReading, Prober};
 use crate::report::Store;
-use crate::sample::{Sample, Source};
+use crate::sample::{Point, Sample, Source};
 use crate::watch::Grower;
 
 /// What the bus may be asked for, as of the last round.
@@ -72,6 +72,30 @@ pub struct Process {
     pub growth_bytes_per_sec: f64,
     /// The lower bound of that.
     pub growth_bytes_per_sec_low: f64,
+    /// When it started, in clock ticks since boot.
+    #[serde(default)]
+    pub start_time: u64,
+    /// Whether it grows like a leak, whether or not for long enough.
+    #[serde(default)]
+    pub suspect: bool,
+    /// Its open alerts, by their ids.
+    #[serde(default)]
+    pub alerts: Vec<String>,
+    /// What kind of growth it is.
+    #[serde(default)]
+    pub cause: Cause,
+    /// Time until its nearest limit is reached at the estimated rate, in seconds; only of suspects.
+    #[serde(default)]
+    pub exhausts_in_secs: Option<u64>,
+    /// What it has allocated and not freed since its heap is measured, in bytes; nothing if it is not.
+    #[serde(default)]
+    pub net_heap_bytes: Option<i64>,
+    /// How fast that grows, in bytes a second.
+    #[serde(default)]
+    pub heap_bytes_per_sec: Option<f64>,
+    /// How it came to its size within the last hour, the oldest first.
+    #[serde(default)]
+    pub curve: Vec<Point>,
 }
 
 impl From<Grower> for Process {
@@ -85,6 +109,14 @@ impl From<Grower> for Process {
             bytes: grower.sample.bytes,
             growth_bytes_per_sec: grower.bytes_per_sec,
             growth_bytes_per_sec_low: grower.bytes_per_sec_low,
+            start_time: grower.sample.process.start_time_ticks(),
+            suspect: false,
+            alerts: Vec::new(),
+            cause: Cause::Unknown,
+            exhausts_in_secs: None,
+            net_heap_bytes: None,
+            heap_bytes_per_sec: None,
+            curve: Vec::new(),
         }
     }
 }

@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 
 /// What kind of growth a leak is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Cause {
     /// The program allocates and does not free.
@@ -13,6 +13,7 @@ pub enum Cause {
     /// Kernel memory on the process's behalf.
     Kernel,
     /// Not measured, or neither one nor the other.
+    #[default]
     Unknown,
 }
 
