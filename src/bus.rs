@@ -9,6 +9,7 @@ mod audience;
 mod caller;
 mod capture;
 mod client;
+mod curves;
 mod dictionary;
 mod explained;
 mod interface;
@@ -36,3 +37,6 @@ pub const ALERTS: &str = "/org/memleakd/Memleakd1/alert";
 
 /// For how long a process may be captured, in seconds.
 pub const CAPTURE_SECS: RangeInclusive<f64> = 1.0..=600.0;
+
+/// Processes that may be listed at once.
+pub const MAX_LISTED: usize = 100;

@@ -7,6 +7,7 @@
 mod answer;
 mod clock;
 mod complaint;
+mod growers;
 mod measure;
 mod memory;
 mod metrics;

@@ -22,7 +22,7 @@ use crate::config::{self, Config, Rules};
 use crate::detect::{self, History};
 use crate::past::{Past, Run};
 use crate::plan::Candidate;
-use crate::sample::{Moment, ProcessId, Sample, Source};
+use crate::sample::{Moment, Point, ProcessId, Sample, Source};
 use known::Known;
 use peers::Programs;
 
@@ -101,6 +101,8 @@ pub struct Grower {
     pub bytes_per_sec: f64,
     /// The lower bound of that.
     pub bytes_per_sec_low: f64,
+    /// Whether it grows like a leak, whether or not for long enough.
+    pub is_suspect: bool,
 }
 
 #[derive(Debug)]
@@ -283,7 +285,7 @@ impl Watch {
     }
 
     /// The processes that grow fastest, the fastest first, at most `n`.
-    pub fn growers(&self, n: usize) -> Vec<Grower> {
+    pub fn growers(&self, now: &Moment, n: usize) -> Vec<Grower> {
         let mut growers: Vec<_> = self
             .processes
             .values()
@@ -303,8 +305,17 @@ impl Watch {
                 facts: tracked.known.as_ref().map(|known| known.facts.clone()),
                 bytes_per_sec: slope.median,
                 bytes_per_sec_low: slope.low,
+                is_suspect: tracked.suspect_until_secs >= now.monotonic_secs,
             })
             .collect()
+    }
+
+    /// How a process came to its size within a time before now, as far as that is remembered;
+    /// `None` if it is not watched here.
+    pub fn curve(&self, now: &Moment, process: ProcessId, within_secs: f64) -> Option<Vec<Point>> {
+        let tracked = self.processes.get(&process.pid)?;
+        (tracked.sample.process == process)
+            .then(|| tracked.history.curve(now.monotonic_secs, within_secs))
     }
 
     fn take(&mut self, now: &Moment, sample: Sample, past: &mut Past) {

@@ -7,6 +7,7 @@ use super::dictionary::{Dictionary, from_dictionary, to_dictionary};
 use super::{Explained, Measured, NAME, Process, Status};
 use crate::alert::{Alert, Matcher, Silence};
 use crate::collect::Capture;
+use crate::curve::Curve;
 use crate::quantity::Span;
 use crate::report::Report;
 
@@ -30,6 +31,8 @@ trait Memleakd1 {
     async fn get_capture(&self, id: u64) -> fdo::Result<Dictionary>;
     #[zbus(allow_interactive_auth)]
     async fn explain(&self, pid: u32) -> fdo::Result<Dictionary>;
+    #[zbus(allow_interactive_auth)]
+    async fn get_curve(&self, pid: u32, start_time: u64) -> fdo::Result<Dictionary>;
     #[zbus(allow_interactive_auth)]
     async fn get_report(&self, id: &str) -> fdo::Result<Dictionary>;
     #[zbus(allow_interactive_auth)]
@@ -76,6 +79,14 @@ impl Client {
         .map_err(|error| {
             anyhow!("there is no system bus to ask memleakd on ({error}): is dbus running?")
         })?;
+        Ok(Self { connection })
+    }
+
+    /// Connects to another bus than the system's, by its address.
+    pub fn connect_to(address: &str) -> Result<Self> {
+        let builder = connection::Builder::address(address).method_timeout(TIMEOUT);
+        let connection = zbus::block_on(builder.build());
+        let connection = connection.with_context(|| format!("connecting to {address}"))?;
         Ok(Self { connection })
     }
 
@@ -133,6 +144,14 @@ impl Client {
     /// Why a process is taken for one that leaks, or why not.
     pub fn explain(&self, pid: u32) -> Result<Explained> {
         self.call(async |daemon| daemon.explain(pid).await)?
+            .map_err(|error| explain_of(pid, error))
+            .and_then(read)
+    }
+
+    /// How a process came to its size, also one that has ended. It is told from others of its number
+    /// by when it started, in clock ticks since boot; 0 is the one that runs.
+    pub fn curve(&self, pid: u32, start_time: u64) -> Result<Curve> {
+        self.call(async |daemon| daemon.get_curve(pid, start_time).await)?
             .map_err(|error| explain_of(pid, error))
             .and_then(read)
     }

@@ -7,7 +7,7 @@ use zbus::{Connection, ObjectPath, fdo, interface};
 use super::audience::Audience;
 use super::caller::{Action, Authority, Caller};
 use super::dictionary::{Dictionary, from_dictionary, to_dictionary};
-use super::{Reply, Request, Shared, capture, reports};
+use super::{MAX_LISTED, Reply, Request, Shared, capture, curves, reports};
 use crate::alert::{Alert, Matcher};
 use crate::collect::Host;
 use crate::quantity::Span;
@@ -41,7 +41,7 @@ impl Memleakd1 {
     async fn have_done(&self, request: Request) -> fdo::Result<String> {
         match self.shared.asker.ask(request).await? {
             Reply::Done(more) => Ok(more),
-            Reply::Explained(_) | Reply::Silenced(_) => Err(unexpected()),
+            _ => Err(unexpected()),
         }
     }
 
@@ -135,7 +135,7 @@ impl Memleakd1 {
         };
         match self.shared.asker.ask(request).await? {
             Reply::Silenced(id) => Ok(id),
-            Reply::Explained(_) | Reply::Done(_) => Err(unexpected()),
+            _ => Err(unexpected()),
         }
     }
 
@@ -190,7 +190,8 @@ impl Memleakd1 {
         self.have_done(Request::Test(sink)).await
     }
 
-    /// The fastest growing processes, at most `count` and not more than a hundred.
+    /// The fastest growing processes, at most `count` and not more than a hundred. Waits for the
+    /// daemon's loop, for two seconds at the most.
     #[zbus(out_args("processes"))]
     async fn get_processes(
         &self,
@@ -200,7 +201,15 @@ impl Memleakd1 {
     ) -> fdo::Result<Vec<Dictionary>> {
         let caller = self.caller(connection, &header).await?;
         let audience = caller.audience(Action::ViewDetails).await;
-        let processes = self.shared.lock().processes.clone();
+        // Of whom somebody may not see all, it is not known how many are theirs.
+        let asked = match audience {
+            Audience::Everybody => (count as usize).min(MAX_LISTED),
+            Audience::User(_) => MAX_LISTED,
+        };
+        let Reply::Processes(processes) = self.shared.asker.ask(Request::Processes(asked)).await?
+        else {
+            return Err(unexpected());
+        };
         let seen = processes
             .iter()
             .filter(|process| audience.may_see(process.uid))
@@ -290,8 +299,41 @@ impl Memleakd1 {
         }?;
         match self.shared.asker.ask(Request::Explain(process)).await? {
             Reply::Explained(explained) => Ok(to_dictionary(&explained)?),
-            Reply::Silenced(_) | Reply::Done(_) => Err(unexpected()),
+            _ => Err(unexpected()),
         }
+    }
+
+    /// How a process came to its size, also one that has ended: what is kept of it if it grew like
+    /// a leak or has an alert, or else what is remembered. It started at `start_time`, in clock
+    /// ticks since boot; 0 is the one that runs. Waits as Explain does.
+    #[zbus(out_args("curve"))]
+    async fn get_curve(
+        &self,
+        pid: u32,
+        start_time: u64,
+        #[zbus(connection)] connection: &Connection,
+        #[zbus(header)] header: Header<'_>,
+    ) -> fdo::Result<Dictionary> {
+        let caller = self.caller(connection, &header).await?;
+        let Reply::Curve(found) = self
+            .shared
+            .asker
+            .ask(Request::Curve { pid, start_time })
+            .await?
+        else {
+            return Err(unexpected());
+        };
+        let host = Host::new("/");
+        let found = found.as_ref();
+        let curve = match curves::seen(&host, caller.own(), pid, start_time, found) {
+            // Polkit is asked for what is there and belongs to others.
+            Err(_) if found.is_some() => {
+                let audience = caller.audience(Action::ViewDetails).await;
+                curves::seen(&host, audience, pid, start_time, found)
+            }
+            curve => curve,
+        }?;
+        Ok(to_dictionary(curve)?)
     }
 
     /// What captures of stacks have shown of an alert, open or not, by its id: where the memory was

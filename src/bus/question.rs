@@ -14,8 +14,9 @@ use std::time::Duration;
 
 use zbus::fdo;
 
-use super::Explained;
+use super::{Explained, Process};
 use crate::alert::Matcher;
+use crate::curve::Curve;
 use crate::quantity::Span;
 use crate::sample::ProcessId;
 
@@ -31,6 +32,15 @@ const MAX_WAITING: usize = 8;
 pub enum Request {
     /// Whether a process leaks, and why. Its start time is to the tick.
     Explain(ProcessId),
+    /// The fastest growing processes, at most so many.
+    Processes(usize),
+    /// How a process came to its size, also one that has ended.
+    Curve {
+        /// Which.
+        pid: u32,
+        /// When it started, in clock ticks since boot; 0 for the one that runs.
+        start_time: u64,
+    },
     /// Take note of an alert, by its id.
     Acknowledge {
         /// Which.
@@ -62,6 +72,10 @@ pub enum Request {
 pub enum Reply {
     /// Of a process.
     Explained(Box<Explained>),
+    /// The fastest growing first.
+    Processes(Vec<Process>),
+    /// Of a process, with its user; nothing if it is not known.
+    Curve(Option<(u32, Curve)>),
     /// The id of a silence that was made.
     Silenced(String),
     /// It is done; a sentence if there is more to say.

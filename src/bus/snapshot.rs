@@ -19,8 +19,6 @@ pub struct Snapshot {
     pub alerts: Vec<Alert>,
     /// What nobody is to be told of, the silence that ends first in front.
     pub silences: Vec<Silence>,
-    /// The processes that grow fastest, the fastest first.
-    pub processes: Vec<Process>,
     /// The processes that probes are in or were to be in, of each source the fastest growing first.
     pub measured: Vec<Measured>,
 }
@@ -99,6 +97,7 @@ pub struct Process {
 }
 
 impl From<Grower> for Process {
+    /// What else is known of it is for the loop to add.
     fn from(grower: Grower) -> Self {
         let unit = grower.facts.as_ref().and_then(unit);
         Self {
@@ -110,7 +109,7 @@ impl From<Grower> for Process {
             growth_bytes_per_sec: grower.bytes_per_sec,
             growth_bytes_per_sec_low: grower.bytes_per_sec_low,
             start_time: grower.sample.process.start_time_ticks(),
-            suspect: false,
+            suspect: grower.is_suspect,
             alerts: Vec::new(),
             cause: Cause::Unknown,
             exhausts_in_secs: None,

@@ -9,7 +9,7 @@ use crate::sample::{ProcessId, Source};
 use crate::watch::Account;
 
 /// Heap rates are told over the last part of what is known.
-const HEAP_SECS: f64 = 600.0;
+pub(super) const HEAP_SECS: f64 = 600.0;
 
 impl Daemon {
     /// Tells why a process is taken for one that leaks, or why not.

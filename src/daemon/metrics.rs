@@ -84,7 +84,7 @@ impl Daemon {
             ..
         } = self.status();
         // Without those that only may grow: they are others in every round.
-        let growers = self.pages().growers(MAX_GROWERS);
+        let growers = self.pages().growers(&clock::now(), MAX_GROWERS);
         let growers = growers
             .into_iter()
             .filter(|one| one.bytes_per_sec_low > 0.0);

@@ -2,13 +2,10 @@
 
 use super::{Daemon, clock};
 use crate::alert::State;
-use crate::bus::{Measured, Process, Snapshot, Status};
+use crate::bus::{MAX_LISTED, Measured, Snapshot, Status};
 use crate::collect::KernelReading;
 use crate::config::Severity;
 use crate::sample::{ProcessId, Source};
-
-/// Processes that the bus can be asked for, of each kind.
-const MAX_LISTED: usize = 100;
 
 impl Daemon {
     /// Renews what the bus may be asked for.
@@ -16,12 +13,10 @@ impl Daemon {
         if !self.config.dbus.enabled {
             return;
         }
-        let growers = self.pages().growers(MAX_LISTED);
         self.shared.publish(Snapshot {
             status,
             alerts: self.state.book.standing(),
             silences: self.state.book.standing_silences(),
-            processes: growers.into_iter().map(Process::from).collect(),
             measured: [self.heaps(), self.kernel_memories()].concat(),
         });
     }

@@ -12,6 +12,8 @@ impl Daemon {
                 let explained = self.explained(*process);
                 explained.map(|explained| Reply::Explained(Box::new(explained)))
             }
+            Request::Processes(count) => Ok(Reply::Processes(self.growers(*count))),
+            Request::Curve { pid, start_time } => Ok(Reply::Curve(self.curve(*pid, *start_time))),
             Request::Acknowledge { id, by } => self.acknowledge(id, by),
             Request::Silence {
                 matcher,

@@ -225,21 +225,22 @@ fn facts_of_many_are_read_in_several_rounds() {
     let mut watch = Watch::new(&config, Source::Pages, 5.0);
     let mut past = Past::default();
     let mut host = Host::default();
+    let moment = |step: u32| Moment {
+        monotonic_secs: f64::from(step) * 5.0,
+        boot_secs: f64::from(step) * 5.0,
+        time: Timestamp::UNIX_EPOCH,
+    };
     for step in 0..10u32 {
         for pid in 0..100 {
             host.has(pid, "job", u64::from(step) * 10 * MIB);
         }
         host.asked.clear();
-        let secs = f64::from(step) * 5.0;
-        let now = Moment {
-            monotonic_secs: secs,
-            boot_secs: secs,
-            time: Timestamp::UNIX_EPOCH,
-        };
-        watch.round(&now, &mut host, &mut past).expect("a round");
+        watch
+            .round(&moment(step), &mut host, &mut past)
+            .expect("a round");
         assert!(host.asked.iter().filter(|asked| **asked == "facts").count() <= MAX_FACTS);
     }
-    assert_eq!(watch.growers(3).len(), 3);
+    assert_eq!(watch.growers(&moment(10), 3).len(), 3);
     assert_eq!(watch.n_processes(), 100);
 }
 

@@ -6,6 +6,7 @@ use std::path::Path;
 use memleakd::alert::{Alert, Silence};
 use memleakd::bus::{Explained, Measured, Process, Status};
 use memleakd::collect::Capture;
+use memleakd::curve::Curve;
 use memleakd::report::Report;
 use memleakd::site::{Frame, Site};
 use serde::Serialize;
@@ -88,6 +89,7 @@ fn each_method_says_what_it_takes() {
         ("GetProcesses", Some("view-details")),
         ("GetMeasured", None),
         ("Explain", Some("view-details")),
+        ("GetCurve", Some("view-details")),
         ("Capture", Some("capture")),
         ("GetCapture", None),
         ("GetStatus", None),
@@ -185,6 +187,7 @@ fn each_dictionary_has_the_keys_that_are_told() {
     holds::<Silence>(&fields("Silences"));
     holds::<Status>(&fields("Status"));
     holds::<Process>(&fields("Growing processes"));
+    holds::<Curve>(&fields("Curves"));
     holds::<Measured>(&fields("Measured processes"));
     holds::<Capture>(&fields("Captures"));
     // These say which keys they share with alerts.
