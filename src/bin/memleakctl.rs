@@ -9,9 +9,10 @@ use jiff::Timestamp;
 use memleakd::alert::Matcher;
 use memleakd::arguments::memleakctl::{Arguments, Command, Silencing};
 use memleakd::bus::Client;
-use memleakd::client::{self, Format, Listed, Marks, Renewal, Silenced, columns};
+use memleakd::client::{self, Format, Listed, Marks, Progress, Renewal, Silenced, columns};
 use memleakd::daemon::{self, Options};
 use memleakd::program;
+use memleakd::quantity::Span;
 
 fn main() -> ExitCode {
     let is_well = run(Arguments::parse().command, &mut io::stdout().lock());
@@ -96,7 +97,14 @@ fn run(command: Command, output: &mut impl Write) -> Result<bool> {
         }
         Command::Unsilence { id } => Client::connect()?.unsilence(&id),
         Command::Test { sink } => {
-            let said = Client::connect()?.test(&sink)?;
+            let said = {
+                let named = sink.clone();
+                let _progress = Progress::begin(move |past| {
+                    let past = Span::from_secs(past.as_secs());
+                    format!("waiting for {named} for {past} (a minute at the most)")
+                });
+                Client::connect()?.test(&sink)?
+            };
             writeln!(output, "{sink}: {said}").context("writing")
         }
         Command::Reload => client::reload(),

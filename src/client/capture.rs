@@ -1,10 +1,10 @@
-use std::io::{IsTerminal, Write, stderr};
+use std::io::Write;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-use super::{figure, json, signed};
+use super::{Progress, figure, json, signed};
 use crate::bus::{CAPTURE_SECS, Client};
 use crate::collect::Capture;
 use crate::quantity::{Bytes, Span, count};
@@ -14,8 +14,6 @@ use crate::site::words;
 const POLL: Duration = Duration::from_millis(250);
 /// Probes may take so long to come in and go out, beyond the time that was asked for.
 const GRACE: Duration = Duration::from_secs(60);
-/// To the beginning of the line above.
-const UP: &str = "\u{1b}[A\r";
 
 /// The time of a capture, from the command line.
 pub fn capture_time(text: &str) -> Result<Span, String> {
@@ -51,34 +49,18 @@ pub fn capture(
 /// Waits for the result. Who waits at a terminal is told for how long.
 fn wait(client: &Client, id: u64, pid: u32, time: Span) -> Result<Capture> {
     let started = Instant::now();
-    let is_terminal = stderr().is_terminal();
-    let mut again = "";
-    let captured = loop {
-        let past = started.elapsed();
-        if is_terminal {
-            let left = time.duration().saturating_sub(past).as_secs_f64().ceil();
-            let left = Span::from_secs_f64(left);
-            // In a line of its own, so that the prompt after Ctrl-C has one as well. What cannot
-            // be written here is missed by nobody.
-            let _ = writeln!(
-                stderr(),
-                "{again}measuring process {pid}, {left} left (Ctrl-C ends it)\u{1b}[K"
-            );
-            again = UP;
+    let limit = time.duration();
+    let _progress = Progress::begin(move |past| {
+        let left = limit.saturating_sub(past).as_secs_f64().ceil();
+        let left = Span::from_secs_f64(left);
+        format!("measuring process {pid}, {left} left (Ctrl-C ends it)")
+    });
+    loop {
+        match client.captured(id)? {
+            Some(capture) => return Ok(capture),
+            None if started.elapsed() < limit + GRACE => thread::sleep(POLL),
+            None => bail!("memleakd does not end the capture: see \"journalctl -u memleakd\""),
         }
-        match client.captured(id) {
-            Ok(None) if past < time.duration() + GRACE => thread::sleep(POLL),
-            Ok(None) => break Ok(None),
-            done => break done,
-        }
-    };
-    if is_terminal {
-        // As above.
-        let _ = write!(stderr(), "{UP}\u{1b}[K");
-    }
-    match captured? {
-        Some(capture) => Ok(capture),
-        None => bail!("memleakd does not end the capture: see \"journalctl -u memleakd\""),
     }
 }
 

@@ -8,6 +8,7 @@ mod mail;
 mod manual;
 mod monitoring;
 mod packaging;
+mod progress;
 mod replay;
 mod report;
 mod stacks;
