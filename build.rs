@@ -1,4 +1,4 @@
-//! Compiles the BPF programs and generates their Rust skeletons into `OUT_DIR`.
+//! Compiles the BPF programs and generates their Rust skeletons into `OUT_DIR`; exports one name.
 
 use std::env;
 use std::path::PathBuf;
@@ -21,4 +21,6 @@ fn main() {
         }
     }
     println!("cargo::rerun-if-changed=bpf");
+    // Programs are stripped, and the leak of "memleakctl demo-leak" is to be found by its name.
+    println!("cargo::rustc-link-arg-bin=memleakctl=-Wl,--export-dynamic-symbol=memleakd_demo_leak");
 }

@@ -1,6 +1,7 @@
 //! What `memleakctl` prints: the daemon's answers as tables for people and as JSON for scripts.
 
 mod capture;
+mod demo_leak;
 mod doctor;
 mod explain;
 mod following;
@@ -14,6 +15,7 @@ mod table;
 mod top;
 
 pub use capture::{capture, capture_time};
+pub use demo_leak::{DemoLeak, demo_leak, demo_rate, leak_on_purpose, memleakd_demo_leak};
 pub use doctor::{Answers, Asked, Finding, Machine, Outcome, Unit, doctor};
 pub use explain::{Marks, explain, gates};
 pub use following::follow;

@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use clap::builder::{PossibleValue, StringValueParser, TypedValueParser};
 use clap::{Arg, Args, Command as Line, Error, Parser, Subcommand, ValueHint};
 
-use crate::client::{Format, capture_time, gates, silence_time};
+use crate::client::{Format, capture_time, demo_rate, gates, silence_time};
 use crate::config::Glob;
-use crate::quantity::Span;
+use crate::quantity::{Bytes, Rate, Span};
 use crate::sink::TESTABLE;
 
 const HELP: &str = "\
@@ -146,6 +146,31 @@ pub enum Command {
     /// Looks at the kernel, the service, the bus, the journal and what sends alerts; changes and
     /// sends nothing. Root sees all of it. Exit status: 0 nothing is wrong, 1 something is.
     Doctor(Form),
+    /// Leak memory on purpose, in a process of its own, to see what memleakd makes of it.
+    ///
+    /// The process is called memleakd-demo. It ends with Ctrl-C, and with this command. The rule that
+    /// is for it is quicker than others: /usr/lib/memleakd/memleakd.toml.d/50-demo-leak.toml.
+    DemoLeak {
+        /// How fast, 1KiB/min to 1GiB/min.
+        #[arg(long, value_name = "RATE", default_value = "1MiB/min", value_parser = demo_rate)]
+        rate: Rate,
+        /// For how long; until interrupted if this is not given.
+        #[arg(long = "for", value_name = "TIME")]
+        time: Option<Span>,
+        /// How much it leaks at the most; then it ends.
+        #[arg(long, value_name = "SIZE", default_value = "1GiB")]
+        most: Bytes,
+    },
+    /// What demo-leak starts.
+    #[command(hide = true)]
+    LeakOnPurpose {
+        /// How fast.
+        rate: Rate,
+        /// How much at the most.
+        most: Bytes,
+        /// Whom it ends with.
+        parent: u32,
+    },
     /// Check the configuration, or a file alone, and print what would be in force.
     Check {
         /// The file.

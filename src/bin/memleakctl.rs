@@ -9,7 +9,9 @@ use jiff::Timestamp;
 use memleakd::alert::Matcher;
 use memleakd::arguments::memleakctl::{Arguments, Command, Silencing};
 use memleakd::bus::Client;
-use memleakd::client::{self, Format, Listed, Marks, Progress, Renewal, Silenced, columns};
+use memleakd::client::{
+    self, DemoLeak, Format, Listed, Marks, Progress, Renewal, Silenced, columns,
+};
 use memleakd::daemon::{self, Options};
 use memleakd::program;
 use memleakd::quantity::Span;
@@ -132,6 +134,12 @@ fn run(command: Command, output: &mut impl Write) -> Result<bool> {
         } => {
             let format = if json { Format::Json } else { format };
             client::report(output, &of, format, file.as_deref())
+        }
+        Command::DemoLeak { rate, time, most } => {
+            client::demo_leak(output, DemoLeak { rate, time, most })
+        }
+        Command::LeakOnPurpose { rate, most, parent } => {
+            client::leak_on_purpose(rate, most, parent)
         }
         Command::Check { file, form } => {
             let config = daemon::configuration(&Options {
