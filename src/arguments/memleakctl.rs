@@ -1,5 +1,7 @@
 //! The command line of memleakctl.
 
+mod examples;
+
 use std::ffi::OsStr;
 use std::path::PathBuf;
 
@@ -19,7 +21,9 @@ Examples:
   memleakctl explain PID                     why a process is not said to leak, or is
   memleakctl test mail                       whether mail gets through
   memleakctl doctor                          what is wrong with memleakd itself
+  memleakctl demo-leak                       a leak on purpose, to see all of this
 
+Each command has examples: memleakctl COMMAND --help.
 Exit status: 0 done, 1 failed, 2 wrong arguments. More is in memleakctl(1).";
 
 /// Shows what memleakd knows about processes that leak memory.
@@ -35,8 +39,10 @@ pub struct Arguments {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Figures of the daemon.
+    #[command(after_help = examples::STATUS)]
     Status(Form),
     /// The fastest growing processes, renewed until interrupted.
+    #[command(after_help = examples::TOP)]
     Top {
         /// The processes whose heap is measured: what they allocate and free.
         #[arg(long)]
@@ -55,6 +61,7 @@ pub enum Command {
         form: Form,
     },
     /// The open alerts.
+    #[command(after_help = examples::ALERTS)]
     Alerts {
         /// Print what happens to them, a line each, until interrupted.
         #[arg(short, long)]
@@ -64,6 +71,7 @@ pub enum Command {
         form: Form,
     },
     /// One open alert in full.
+    #[command(after_help = examples::SHOW)]
     Show {
         /// Its id, as "memleakctl alerts" has it.
         id: String,
@@ -72,6 +80,7 @@ pub enum Command {
         form: Form,
     },
     /// Take note of an open alert, which ends its reminders.
+    #[command(after_help = examples::ACK)]
     Ack {
         /// Its id, as "memleakctl alerts" has it.
         id: String,
@@ -79,26 +88,31 @@ pub enum Command {
     /// Spare people some alerts for a time: no mail, no hook, no notification.
     ///
     /// Patterns must fit all; * is any text, ? any character. The journal has them all the same.
+    #[command(after_help = examples::SILENCE)]
     Silence(Box<Silencing>),
     /// The silences that stand, the one that ends first in front.
+    #[command(after_help = examples::SILENCES)]
     Silences(Form),
     /// Take a silence back.
+    #[command(after_help = examples::UNSILENCE)]
     Unsilence {
         /// Its number, as "memleakctl silences" has it.
         id: String,
     },
     /// Send an alert that is marked as a test, and say whether it got through.
+    #[command(after_help = examples::TEST)]
     Test {
         /// By which way.
         #[arg(value_parser = SinkName)]
         sink: String,
     },
     /// Have the configuration read again; one that is wrong is refused with the reason.
+    #[command(after_help = examples::RELOAD)]
     Reload,
     /// Why a process is taken for one that leaks, or why not: each gate with its value.
     ///
     /// Users other than root may ask after their own processes.
-    #[command(after_long_help = gates())]
+    #[command(after_help = examples::EXPLAIN, after_long_help = examples_and_gates())]
     Explain {
         /// Its process id.
         pid: u32,
@@ -112,6 +126,7 @@ pub enum Command {
     /// Measure what one process allocates and frees, for a time.
     ///
     /// Users other than root may measure their own processes.
+    #[command(after_help = examples::CAPTURE)]
     Capture {
         /// Its process id.
         #[arg(long, value_name = "PID")]
@@ -127,6 +142,7 @@ pub enum Command {
     ///
     /// Users other than root may ask for reports of their own processes. A report that was saved with
     /// --format json is read without memleakd, also on another machine.
+    #[command(after_help = examples::REPORT)]
     Report {
         /// The alert's id, as "memleakctl alerts" has it, or a saved report.
         #[arg(value_name = "ID|FILE", value_hint = ValueHint::FilePath)]
@@ -145,11 +161,13 @@ pub enum Command {
     ///
     /// Looks at the kernel, the service, the bus, the journal and what sends alerts; changes and
     /// sends nothing. Root sees all of it. Exit status: 0 nothing is wrong, 1 something is.
+    #[command(after_help = examples::DOCTOR)]
     Doctor(Form),
     /// Leak memory on purpose, in a process of its own, to see what memleakd makes of it.
     ///
     /// The process is called memleakd-demo. It ends with Ctrl-C, and with this command. The rule that
     /// is for it is quicker than others: /usr/lib/memleakd/memleakd.toml.d/50-demo-leak.toml.
+    #[command(after_help = examples::DEMO_LEAK)]
     DemoLeak {
         /// How fast, 1KiB/min to 1GiB/min.
         #[arg(long, value_name = "RATE", default_value = "1MiB/min", value_parser = demo_rate)]
@@ -172,6 +190,7 @@ pub enum Command {
         parent: u32,
     },
     /// Check the configuration, or a file alone, and print what would be in force.
+    #[command(after_help = examples::CHECK)]
     Check {
         /// The file.
         #[arg(value_hint = ValueHint::FilePath)]
@@ -180,6 +199,11 @@ pub enum Command {
         #[command(flatten)]
         form: Form,
     },
+}
+
+/// The help of explain in full.
+fn examples_and_gates() -> String {
+    format!("{}\n\n{}", examples::EXPLAIN, gates())
 }
 
 /// Names the sinks to help and to completions, and takes any name: memleakd has the last word, and

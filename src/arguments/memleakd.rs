@@ -4,9 +4,22 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum, ValueHint};
 
+const HELP: &str = "\
+Examples:
+  memleakd --check                           what is in force, or what is wrong
+  memleakd --check --config ./new.toml       the same of a file alone
+  memleakd --output json                     run, and print every change of an alert
+
+Exit status: 0 ended as asked, 1 could not start or failed, 2 wrong arguments. More is in memleakd(8).";
+
+const REPLAY: &str = "\
+Examples:
+  memleakd replay week.csv                   what would have been said of last week?
+  memleakd replay --config new.toml --output json week.csv";
+
 /// Finds processes that leak memory and says so in the journal, on D-Bus and by mail.
 #[derive(Debug, Parser)]
-#[command(name = "memleakd", version)]
+#[command(name = "memleakd", version, after_help = HELP)]
 pub struct Arguments {
     /// Read this file alone, instead of /etc/memleakd/memleakd.toml and its drop-ins.
     #[arg(long, value_name = "FILE", global = true, value_hint = ValueHint::FilePath)]
@@ -26,6 +39,7 @@ pub struct Arguments {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run a recorded history through the same rules, as fast as it goes.
+    #[command(after_help = REPLAY)]
     Replay {
         /// CSV with the header time_secs,pid,comm,bytes (unit and limit_bytes may follow); - is standard input.
         #[arg(value_hint = ValueHint::FilePath)]

@@ -4,6 +4,7 @@ mod catalog;
 mod completions;
 mod config;
 mod doctor;
+mod exit;
 mod mail;
 mod manual;
 mod monitoring;

@@ -4,6 +4,7 @@
 mod bus;
 mod configuration;
 mod examples;
+mod help;
 mod journal;
 mod page;
 mod programs;

@@ -32,7 +32,7 @@ fn lines() -> Vec<(String, String)> {
 }
 
 /// The words of a command line as a shell has them, without what is done with its output.
-fn words(line: &str) -> Vec<String> {
+pub fn words(line: &str) -> Vec<String> {
     let script = format!("printf '%s\\n' {line}");
     let end = ["|", ">", "&&", "#"]
         .iter()

@@ -82,7 +82,7 @@ fn own_options<'a>(command: &'a Command, program: &'a Command) -> Vec<&'a Arg> {
     options.filter(|option| !of_program(option)).collect()
 }
 
-fn commands(program: &Command) -> Vec<&Command> {
+pub fn commands(program: &Command) -> Vec<&Command> {
     let commands = program.get_subcommands();
     commands.filter(|command| !command.is_hide_set()).collect()
 }
