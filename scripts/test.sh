@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 
 # Tests of tests/kernel that mostly wait go beside those that count and measure: two rows of tests,
 # each one after the other in a pid namespace of its own, as a daemon looks at every process in its.
-waiting="attention:: bus:: capture:: desktop:: ends:: explain:: hook:: journal:: journald:: life::
+waiting="attention:: bus:: capture:: demo_leak:: desktop:: ends:: explain:: hook:: journal:: journald:: life::
 	mail:: monitoring:: report:: scan:: sinks:: sites:: soak::"
 # These ask for the machine's own pid namespace, and go last, alone.
 outermost="kernel_memory:: privilege:: allocator::static_programs ends::a_kernel_that

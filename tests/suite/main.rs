@@ -3,6 +3,7 @@
 mod catalog;
 mod completions;
 mod config;
+mod demo_leak;
 mod doctor;
 mod exit;
 mod mail;
