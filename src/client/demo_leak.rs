@@ -1,6 +1,7 @@
 //! A leak on purpose, to be found: a process that leaks, what to look at meanwhile, and when memleakd
 //! says so.
 
+mod asked;
 mod child;
 mod words;
 
@@ -18,15 +19,11 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use super::Progress;
-use crate::bus::{Client, Explained};
 use crate::quantity::{Bytes, Rate, Span};
+use asked::Asked;
 
 /// How soon an end is seen.
 const POLL: Duration = Duration::from_millis(100);
-/// How often the daemon is asked: it looks at processes every few seconds.
-const ASKED: Duration = Duration::from_secs(2);
-/// The daemon knows a process after its next scan.
-const KNOWN: Duration = Duration::from_secs(30);
 
 /// What leaks.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -72,7 +69,7 @@ pub fn demo_leak(output: &mut impl Write, leak: DemoLeak) -> Result<()> {
         let standing = shown.lock().unwrap_or_else(PoisonError::into_inner);
         words::goes_on(&leak, past, &standing)
     });
-    let mut daemon = Daemon::new(pid);
+    let mut daemon = Asked::new(pid);
     let end = loop {
         if signals.pending().next().is_some() {
             break words::End::Interrupted;
@@ -134,99 +131,6 @@ impl Drop for Leaking {
         // It may have ended by itself, and then there is nothing to end.
         self.0.kill().ok();
         self.0.wait().ok();
-    }
-}
-
-/// What the daemon says of the process, as far as that has been told.
-struct Daemon {
-    pid: u32,
-    client: Option<Client>,
-    asked: Option<Duration>,
-    is_known: bool,
-    alert: Option<String>,
-}
-
-/// What is new.
-struct News {
-    /// How it stands, in a phrase.
-    standing: Option<String>,
-    what: What,
-}
-
-enum What {
-    Nothing,
-    /// Nobody answers, and why.
-    Unknown(String),
-    /// The first that it says.
-    Expected(Box<Explained>),
-    /// An alert is open.
-    Alert(String),
-}
-
-impl Daemon {
-    fn new(pid: u32) -> Self {
-        Self {
-            pid,
-            client: None,
-            asked: None,
-            is_known: false,
-            alert: None,
-        }
-    }
-
-    /// Asks now and then. What fails is tried again, and told once if it goes on.
-    fn ask(&mut self, past: Duration) -> Option<News> {
-        if self.asked.is_some_and(|asked| past < asked + ASKED) {
-            return None;
-        }
-        self.asked = Some(past);
-        let explained = match self.explained() {
-            Ok(explained) => explained,
-            Err(error) => {
-                self.client = None;
-                let is_told = self.is_known || past < KNOWN;
-                self.is_known |= !is_told;
-                let what = match is_told {
-                    true => What::Nothing,
-                    false => What::Unknown(format!("{error:#}")),
-                };
-                let standing = None;
-                return Some(News { standing, what });
-            }
-        };
-        let standing = Some(words::standing(&explained));
-        let alert = explained.alerts.first().cloned();
-        let what = match alert {
-            Some(id) if self.alert.as_ref() != Some(&id) => {
-                self.alert = Some(id.clone());
-                What::Alert(id)
-            }
-            _ if !self.is_known => What::Expected(Box::new(explained)),
-            _ => What::Nothing,
-        };
-        self.is_known = true;
-        Some(News { standing, what })
-    }
-
-    fn explained(&mut self) -> Result<Explained> {
-        let client = match self.client.take() {
-            Some(client) => client,
-            None => Client::connect()?,
-        };
-        let explained = client.explain(self.pid)?;
-        self.client = Some(client);
-        Ok(explained)
-    }
-}
-
-impl News {
-    fn text(&self, leak: &DemoLeak, past: Duration) -> Option<String> {
-        match &self.what {
-            What::Nothing => None,
-            What::Unknown(why) => Some(format!("nobody has noticed it yet: {why}\n")),
-            What::Expected(explained) => Some(words::expected(leak, explained) + "\n"),
-            What::Alert(id) => Some(words::raised(id, past)),
-        }
     }
 }
 

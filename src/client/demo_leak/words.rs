@@ -118,7 +118,7 @@ pub(super) fn raised(id: &str, past: Duration) -> String {
     format!(
         "after {past} there is an alert: {id}
   memleakctl show {id}                  all that is known of it
-  memleakctl report {id}                the code, half a minute from now: memleakd_demo_leak
+  memleakctl report {id}                the code, a minute or two from now: memleakd_demo_leak
   memleakctl ack {id}                   seen: no more reminders
   memleakctl silence {id} --for 1h      nothing more of it, but in the journal
 "

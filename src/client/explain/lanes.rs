@@ -96,11 +96,10 @@ fn table(look: &Look, marks: Marks, with_words: bool) -> Table {
     table
 }
 
-/// What a gate means, or what is the matter where it does not pass.
+/// What a gate means; where it does not pass, what is missing, or else what is the matter.
 fn in_words(look: &Look, check: &Check) -> String {
-    match (check.passes(), missing(look, check)) {
-        (true, _) => check.gate.meaning().to_owned(),
-        (false, None) => check.gate.failure().to_owned(),
-        (false, Some(missing)) => format!("{}: {missing}", check.gate.failure()),
+    match check.passes() {
+        true => check.gate.meaning().to_owned(),
+        false => missing(look, check).unwrap_or_else(|| check.gate.failure().to_owned()),
     }
 }
