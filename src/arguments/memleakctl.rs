@@ -17,11 +17,11 @@ const HELP: &str = "\
 Examples:
   memleakctl alerts                          what leaks
   memleakctl report ID                       the code that allocates it
-  memleakctl silence ID --for 2h             nothing more of that unit for two hours
-  memleakctl explain PID                     why a process is not said to leak, or is
+  memleakctl silence ID --for 2h             nothing more of that unit for 2 h
+  memleakctl explain PID                     would it be said, and when?
   memleakctl test mail                       whether mail gets through
   memleakctl doctor                          what is wrong with memleakd itself
-  memleakctl demo-leak                       a leak on purpose, to see all of this
+  memleakctl demo-leak                       a leak on purpose, to see all this
 
 Each command has examples: memleakctl COMMAND --help.
 Exit status: 0 done, 1 failed, 2 wrong arguments. More is in memleakctl(1).";

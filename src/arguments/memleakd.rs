@@ -8,13 +8,13 @@ const HELP: &str = "\
 Examples:
   memleakd --check                           what is in force, or what is wrong
   memleakd --check --config ./new.toml       the same of a file alone
-  memleakd --output json                     run, and print every change of an alert
+  memleakd --output json                     run, and print each change
 
 Exit status: 0 ended as asked, 1 could not start or failed, 2 wrong arguments. More is in memleakd(8).";
 
 const REPLAY: &str = "\
 Examples:
-  memleakd replay week.csv                   what would have been said of last week?
+  memleakd replay week.csv                   what would have been said?
   memleakd replay --config new.toml --output json week.csv";
 
 /// Finds processes that leak memory and says so in the journal, on D-Bus and by mail.

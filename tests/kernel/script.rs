@@ -28,7 +28,12 @@ const FIELDS: &[(&[&str], &str)] = &[
     (&["show", "ID"], ALERT),
     (
         &["report", "ID"],
-        "id pid comm captures sites sites.bytes sites.count sites.frames sites.frames.name",
+        "id host rule source pid start_time comm exe unit user_unit uid container cause captures \
+         captures_dropped sites loss sites.bytes sites.count sites.attribution \
+         sites.allocated_bytes_per_sec sites.freed_bytes_per_sec sites.median_age_secs \
+         sites.grows_again sites.cut sites.frames.function sites.frames.module \
+         sites.frames.build_id sites.frames.offset sites.frames.file sites.frames.line \
+         sites.frames.inlined sites.frames.unknown",
     ),
     (
         &["explain", "PID"],
@@ -45,7 +50,7 @@ const FIELDS: &[(&[&str], &str)] = &[
         &["capture", "--pid", "PID", "--for", "1s"],
         "pid secs method allocated_bytes freed_bytes net_bytes calls lost cost_secs sites loss",
     ),
-    (&["silences"], "id until by comment"),
+    (&["silences"], "id matcher until since by comment"),
     (&["doctor"], "subject outcome found to_do"),
     (
         &["check"],
@@ -54,9 +59,13 @@ const FIELDS: &[(&[&str], &str)] = &[
     ),
 ];
 const ALERTS: &[&str] = &["alerts"];
-const ALERT: &str = "id change time raised since state severity message rule pid comm exe uid unit user_unit \
-                     container host start_time bytes gained_bytes growth_bytes_per_sec \
-                     growth_bytes_per_sec_low limit_kind exhausts_in_secs cause gates sites curve";
+const ALERT: &str = "change state id time raised time_secs host rule severity reason acknowledged \
+    acknowledged_by silenced_until inhibited_by pid start_time comm exe unit user_unit uid user cgroup \
+    container processes peers peers_growing source cause bytes heap_bytes_per_sec heap_method \
+    growth_bytes growth_bytes_per_sec growth_bytes_per_sec_low since unseen_since limit_bytes limit_kind \
+    exhausts_in_secs exhausts_in_secs_low exhausts_in_secs_high host_available_bytes host_total_bytes \
+    host_pressure_percent curve next_reminder sites sites_missing gates gates.gate gates.value \
+    gates.passes loss message";
 
 /// Whether any answer has a field; in lists, whether any element has it.
 fn has(value: &Value, path: &str) -> bool {

@@ -2,7 +2,7 @@
 
 pub(super) const STATUS: &str = "\
 Examples:
-  memleakctl status                          is it running, and what does it see?
+  memleakctl status                          is it running, what does it see?
   memleakctl status --json | jq .alerts      how many alerts are open";
 
 pub(super) const TOP: &str = "\
@@ -28,17 +28,17 @@ Example:
 
 pub(super) const SILENCE: &str = "\
 Examples:
-  memleakctl silence de6e8beb95d0 --for 2h   nothing more of its unit for two hours
+  memleakctl silence de6e8beb95d0 --for 2h   nothing more of its unit for 2 h
   memleakctl silence --unit 'batch-*' --for 7d -c 'fixed in 2.1'
   memleakctl silence --comm memleakd-demo    try demo-leak without a mail";
 
 pub(super) const SILENCES: &str = "\
 Example:
-  memleakctl silences                        what is silenced, by whom, until when";
+  memleakctl silences                        what, by whom, until when, and why";
 
 pub(super) const UNSILENCE: &str = "\
 Example:
-  memleakctl unsilence 3                     take back number 3 of \"memleakctl silences\"";
+  memleakctl unsilence 3                     take back number 3 of \"silences\"";
 
 pub(super) const TEST: &str = "\
 Examples:
@@ -56,7 +56,7 @@ Examples:
 
 pub(super) const CAPTURE: &str = "\
 Examples:
-  memleakctl capture --pid 4711              what it allocates and frees, for 30 s
+  memleakctl capture --pid 4711              what it allocates and frees
   memleakctl capture --pid 4711 --for 5min --json";
 
 pub(super) const REPORT: &str = "\

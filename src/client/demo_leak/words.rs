@@ -134,7 +134,5 @@ pub(super) fn ends(leak: &DemoLeak, past: Duration, end: End) -> String {
         End::TimeIsOver => ", as it was to go on no longer",
         End::AllLeaked => ", as it was to leak no more",
     };
-    format!(
-        "ended after {past}, with about {leaked} leaked{why}: that memory is free again, and an alert is cleared"
-    )
+    format!("ended after {past}, with about {leaked} leaked{why}: its memory is free again")
 }

@@ -41,6 +41,7 @@ complete -c memleakctl -n "__fish_memleakctl_needs_command" -f -a "explain" -d '
 complete -c memleakctl -n "__fish_memleakctl_needs_command" -f -a "capture" -d 'Measure what one process allocates and frees, for a time'
 complete -c memleakctl -n "__fish_memleakctl_needs_command" -f -a "report" -d 'Where the memory of an alert was allocated: every place, with its stack'
 complete -c memleakctl -n "__fish_memleakctl_needs_command" -f -a "doctor" -d 'Examine this machine: what is well with memleakd, what is not, and what to do about it'
+complete -c memleakctl -n "__fish_memleakctl_needs_command" -f -a "demo-leak" -d 'Leak memory on purpose, in a process of its own, to see what memleakd makes of it'
 complete -c memleakctl -n "__fish_memleakctl_needs_command" -f -a "check" -d 'Check the configuration, or a file alone, and print what would be in force'
 complete -c memleakctl -n "__fish_memleakctl_using_subcommand status" -l json -d 'Print JSON'
 complete -c memleakctl -n "__fish_memleakctl_using_subcommand status" -s h -l help -d 'Print help'
@@ -86,6 +87,10 @@ complete -c memleakctl -n "__fish_memleakctl_using_subcommand report" -l json -d
 complete -c memleakctl -n "__fish_memleakctl_using_subcommand report" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c memleakctl -n "__fish_memleakctl_using_subcommand doctor" -l json -d 'Print JSON'
 complete -c memleakctl -n "__fish_memleakctl_using_subcommand doctor" -s h -l help -d 'Print help'
+complete -c memleakctl -n "__fish_memleakctl_using_subcommand demo-leak" -l rate -d 'How fast, 1KiB/min to 1GiB/min' -r -f
+complete -c memleakctl -n "__fish_memleakctl_using_subcommand demo-leak" -l for -d 'For how long; until interrupted if this is not given' -r -f
+complete -c memleakctl -n "__fish_memleakctl_using_subcommand demo-leak" -l most -d 'How much it leaks at the most; then it ends' -r -f
+complete -c memleakctl -n "__fish_memleakctl_using_subcommand demo-leak" -s h -l help -d 'Print help'
 complete -c memleakctl -n "__fish_memleakctl_using_subcommand check" -l json -d 'Print JSON'
 complete -c memleakctl -n "__fish_memleakctl_using_subcommand check" -s h -l help -d 'Print help'
 
@@ -136,3 +141,5 @@ complete -c memleakctl -n "__fish_memleakctl_using_subcommand reload" -f
 complete -c memleakctl -n "__fish_memleakctl_using_subcommand explain" -f
 complete -c memleakctl -n "__fish_memleakctl_using_subcommand capture" -f
 complete -c memleakctl -n "__fish_memleakctl_using_subcommand doctor" -f
+complete -c memleakctl -n "__fish_memleakctl_using_subcommand demo-leak" -f
+complete -c memleakctl -n "__fish_memleakctl_using_subcommand leak-on-purpose" -f
