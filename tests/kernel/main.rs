@@ -9,6 +9,7 @@ mod attention;
 mod bus;
 mod capture;
 mod demo_leak;
+mod curves;
 mod desktop;
 mod doctor;
 mod ends;
