@@ -1,7 +1,16 @@
 //! How a process came to its size: the curve of its pages, and beside it that of its net heap.
 //!
 //! The daemon keeps curves of what it suspects and alerts on, fine for an hour and coarse for 30
-//! days; reports draw them.
+//! days; reports draw them. A [`Track`] is one of these, `Tracks` are all, and what they are on disk
+//! is `Kept`. Nothing here reads a clock or can fail.
+
+mod kept;
+mod track;
+mod tracks;
+
+pub use kept::Kept;
+pub use track::{Heap, MAX_MARKS, Track};
+pub use tracks::{MAX_TRACKS, Observation, Tracks};
 
 use serde::{Deserialize, Serialize};
 
