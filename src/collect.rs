@@ -10,6 +10,7 @@ mod facts;
 mod fault;
 mod field;
 mod heap;
+mod held;
 mod host;
 mod kernel;
 mod limit;
@@ -35,6 +36,7 @@ pub use heap::{
     CALLS_ARGUMENT, Capture, HeapReading, Listen, Listener, MAX_MEASURED, OLD_KERNEL_DROP_IN,
     Pinpoint, Pinpointed, Prober, Release, answer_calls,
 };
+pub use held::Held;
 pub use host::Host;
 pub use kernel::{KernelLoss, KernelMemory};
 pub use limit::{Headroom, LimitKind};

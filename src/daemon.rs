@@ -7,6 +7,7 @@
 mod answer;
 mod clock;
 mod complaint;
+mod curves;
 mod growers;
 mod measure;
 mod memory;
@@ -43,6 +44,7 @@ use crate::sample::{Moment, ProcessId, Source};
 use crate::sink::{Delivery, Form, Report, TEST_SEQUENCE};
 use crate::watch::{Leak, Watch};
 use complaint::Complaints;
+use curves::Curves;
 use measure::KernelSuspicion;
 use memory::Memory;
 use metrics::Metrics;
@@ -125,12 +127,15 @@ struct Daemon {
     collector: Live,
     prober: Prober,
     kernel: KernelSuspicion,
+    /// Who grows like a leak by its pages, as of the last round.
+    suspects: Vec<ProcessId>,
     /// Whose heap is to be measured.
     chosen: Vec<ProcessId>,
     /// One for each source that is measured; the first is of pages.
     watches: Vec<Watch>,
     state: State,
     memory: Memory,
+    curves: Curves,
     pinpointing: Pinpointing,
     /// Test alerts on their way.
     trials: Trials,
@@ -179,6 +184,7 @@ impl Daemon {
         let mut daemon = Self {
             prober,
             kernel: KernelSuspicion::default(),
+            suspects: Vec::new(),
             chosen: Vec::new(),
             watches: SOURCES
                 .map(|source| Watch::new(&config, source, config.scan.interval.secs()))
@@ -188,6 +194,7 @@ impl Daemon {
             collector,
             state,
             memory: Memory::load(&store),
+            curves: Curves::load(&store, &clock::now()),
             pinpointing: Pinpointing::new(exe, reports),
             trials: Trials::default(),
             store,
@@ -245,6 +252,11 @@ impl Daemon {
             self.save();
         }
         self.memory.save_when_due(&self.store, &mut self.complaints);
+        if scanned.is_ok() {
+            self.follow_curves(&now);
+        }
+        self.curves
+            .save_when_due(&now, &self.store, &mut self.complaints);
         self.round_secs = started.elapsed().as_secs_f64();
         let status = self.status();
         let summary = self.summary(&status);
@@ -423,6 +435,8 @@ impl Daemon {
         }
         self.save();
         self.memory.save(&self.store, &mut self.complaints);
+        let now = clock::now();
+        self.curves.save(&now, &self.store, &mut self.complaints);
         if let Err(error) = self.metrics.remove() {
             warn!("{error:#}, continuing");
         }

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use clap::builder::{PossibleValue, StringValueParser, TypedValueParser};
 use clap::{Arg, Args, Command as Line, Error, Parser, Subcommand, ValueHint};
 
-use crate::client::{Format, capture_time, demo_rate, gates, silence_time};
+use crate::client::{Format, capture_time, demo_rate, gates, record_interval, silence_time};
 use crate::config::Glob;
 use crate::quantity::{Bytes, Rate, Span};
 use crate::sink::TESTABLE;
@@ -138,6 +138,11 @@ pub enum Command {
         #[command(flatten)]
         form: Form,
     },
+    /// Write down what processes hold, for "memleakd replay" to try rules on.
+    ///
+    /// Needs neither memleakd nor root. Ends with Ctrl-C, when the time is over, or when all
+    /// processes that are named have ended.
+    Record(Box<Recording>),
     /// Where the memory of an alert was allocated: every place, with its stack.
     ///
     /// Users other than root may ask for reports of their own processes. A report that was saved with
@@ -255,6 +260,26 @@ pub struct Silencing {
     /// The rule.
     #[arg(long, value_name = "PATTERN", value_parser = Glob::new)]
     pub rule: Option<Glob>,
+}
+
+/// What is recorded, and where that goes.
+#[derive(Debug, Args)]
+pub struct Recording {
+    /// Write it to a file, and not to standard output.
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub output: Option<PathBuf>,
+    /// For how long; until interrupted if it is not said.
+    #[arg(long = "for", value_name = "TIME")]
+    pub time: Option<Span>,
+    /// How often, 100ms to 1h.
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = record_interval)]
+    pub interval: Span,
+    /// This process; may be given several times.
+    #[arg(long = "pid", value_name = "PID")]
+    pub pids: Vec<u32>,
+    /// What is in such a unit or user unit.
+    #[arg(long, value_name = "PATTERN", value_parser = Glob::new)]
+    pub unit: Option<Glob>,
 }
 
 /// How answers are given.

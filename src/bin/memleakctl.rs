@@ -7,10 +7,10 @@ use anyhow::{Context, Result};
 use clap::Parser;
 use jiff::Timestamp;
 use memleakd::alert::Matcher;
-use memleakd::arguments::memleakctl::{Arguments, Command, Silencing};
+use memleakd::arguments::memleakctl::{Arguments, Command, Recording, Silencing};
 use memleakd::bus::Client;
 use memleakd::client::{
-    self, DemoLeak, Format, Listed, Marks, Progress, Renewal, Silenced, columns,
+    self, DemoLeak, Format, Listed, Marks, Progress, Renewal, Silenced, Wanted, columns,
 };
 use memleakd::daemon::{self, Options};
 use memleakd::program;
@@ -125,6 +125,22 @@ fn run(command: Command, output: &mut impl Write) -> Result<bool> {
             } else {
                 client::explain(output, &explained, all, Marks::of_terminal(), columns())
             }
+        }
+        Command::Record(recording) => {
+            let Recording {
+                output,
+                time,
+                interval,
+                pids,
+                unit,
+            } = *recording;
+            let wanted = Wanted {
+                pids,
+                unit,
+                interval,
+                time,
+            };
+            client::record(output.as_deref(), &wanted)
         }
         Command::Report {
             of,

@@ -135,6 +135,11 @@ impl Host {
         Ok(bytes)
     }
 
+    /// Where something is whose path is relative to the root.
+    pub(super) fn path_of(&self, path: &Path) -> PathBuf {
+        self.root.join(path)
+    }
+
     /// Whether there is such a file, whose path is relative to the root.
     pub(super) fn has(&self, path: &str) -> bool {
         self.root.join(path).exists()

@@ -103,8 +103,7 @@ impl Tracks {
         }
         let tracked = self.of_boot.entry(seen.process).or_default();
         tracked.uid = seen.uid;
-        let last_secs = tracked.track.last_secs();
-        if last_secs.is_none_or(|last_secs| now.boot_secs - last_secs > GAP_SECS) {
+        if tracked.has_gap(now) {
             tracked.track.catch_up(now.boot_secs, &remembered());
         }
         tracked.track.observe(now.boot_secs, seen.bytes, seen.heap);
@@ -120,7 +119,8 @@ impl Tracks {
     }
 
     /// What is kept of a process, with its user; of several in earlier boots that of the last. If it
-    /// runs and is not followed any more, `remembered` is what is known since.
+    /// runs, `remembered` is what is known of it anyway: that goes on where it is not followed any
+    /// more.
     pub fn find(
         &self,
         now: &Moment,
@@ -131,19 +131,21 @@ impl Tracks {
         let is_it =
             |process: &ProcessId| process.pid == pid && process.start_time_ticks() == start_time;
         let of_boot = self.of_boot.iter().find(|(process, _)| is_it(process));
-        let earlier = self.earlier.iter().filter(|(_, process, _)| is_it(process));
-        let last_secs = |tracked: &Tracked| tracked.track.last_secs().unwrap_or(f64::NEG_INFINITY);
-        let latest = earlier
-            .map(|(_, process, tracked)| (process, tracked))
-            .max_by(|(_, a), (_, b)| last_secs(a).total_cmp(&last_secs(b)));
-        let (process, tracked) = of_boot.or(latest)?;
-        let uid = tracked.uid;
-        let Some(remembered) = remembered else {
-            return Some((uid, tracked.track.curve(now.boot_secs, *process)));
+        let (process, tracked) = match (of_boot, remembered) {
+            (Some(found), _) => found,
+            // It is another one that was of an earlier boot.
+            (None, Some(_)) => return None,
+            (None, None) => self.latest_earlier(is_it)?,
         };
-        let mut track = tracked.track.clone();
-        track.catch_up(now.boot_secs, remembered);
-        Some((uid, track.curve(now.boot_secs, *process)))
+        let curve = match remembered {
+            Some(remembered) if tracked.has_gap(now) => {
+                let mut track = tracked.track.clone();
+                track.catch_up(now.boot_secs, remembered);
+                track.curve(now.boot_secs, *process)
+            }
+            _ => tracked.track.curve(now.boot_secs, *process),
+        };
+        Some((tracked.uid, curve))
     }
 
     /// What is to be on disk.
@@ -167,6 +169,14 @@ impl Tracks {
     /// Counts what has been taken in, so that it shows whether there is anything new.
     pub fn n_observed(&self) -> u64 {
         self.n_observed
+    }
+
+    fn latest_earlier(&self, is_it: impl Fn(&ProcessId) -> bool) -> Option<(&ProcessId, &Tracked)> {
+        let earlier = self.earlier.iter().filter(|(_, process, _)| is_it(process));
+        let last_secs = |tracked: &Tracked| tracked.track.last_secs().unwrap_or(f64::NEG_INFINITY);
+        earlier
+            .map(|(_, process, tracked)| (process, tracked))
+            .max_by(|(_, a), (_, b)| last_secs(a).total_cmp(&last_secs(b)))
     }
 
     fn n_tracks(&self) -> usize {
@@ -202,6 +212,14 @@ impl Tracks {
             }
             None => false,
         }
+    }
+}
+
+impl Tracked {
+    /// Whether it was not followed of late.
+    fn has_gap(&self, now: &Moment) -> bool {
+        let last_secs = self.track.last_secs();
+        last_secs.is_none_or(|last_secs| now.boot_secs - last_secs > GAP_SECS)
     }
 }
 

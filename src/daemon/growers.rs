@@ -85,18 +85,28 @@ impl Daemon {
     /// How a process came to its size, with its user; 0 is when any started that runs.
     pub(super) fn curve(&self, pid: u32, start_time: u64) -> Option<(u32, Curve)> {
         let now = clock::now();
-        let process = self.pages().process(pid)?;
-        if start_time != 0 && process.start_time_ticks() != start_time {
-            return None;
-        }
-        let (sample, _) = self.pages().find(process)?;
-        let curve = Curve {
-            pid,
+        let is_asked =
+            |process: &ProcessId| start_time == 0 || process.start_time_ticks() == start_time;
+        let running = self.pages().process(pid).filter(is_asked);
+        let start_time = running.map_or(start_time, ProcessId::start_time_ticks);
+        let remembered = running.and_then(|process| {
+            let (sample, _) = self.pages().find(process)?;
+            Some((sample.uid, self.remembered(&now, process)))
+        });
+        let curve = remembered.as_ref().map(|(_, curve)| curve);
+        let kept = self.curves.tracks.find(&now, pid, start_time, curve);
+        kept.or(remembered)
+    }
+
+    /// What the watches remember of how a process came to its size.
+    pub(super) fn remembered(&self, now: &Moment, process: ProcessId) -> Curve {
+        let pages = self.pages().curve(now, process, f64::INFINITY);
+        Curve {
+            pid: process.pid,
             start_time: process.start_time_ticks(),
-            pages: self.pages().curve(&now, process, f64::INFINITY)?,
-            net_heap: self.net_heap(&now, process),
-        };
-        Some((sample.uid, curve))
+            pages: pages.unwrap_or_default(),
+            net_heap: self.net_heap(now, process),
+        }
     }
 
     /// The watch of heaps adds to what is net what the process held before.

@@ -20,6 +20,8 @@ impl Daemon {
     /// Decides it after each round.
     pub(super) fn measure(&mut self, now: &Moment) {
         let candidates = self.pages().candidates(now);
+        let suspects = candidates.iter().filter(|candidate| candidate.is_suspect);
+        self.suspects = suspects.map(|candidate| candidate.process).collect();
         let alerting = self.state.book.processes();
         let heap = &self.config.heap;
         self.chosen = plan::measured(

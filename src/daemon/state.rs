@@ -1,9 +1,10 @@
 //! What survives a restart, in files that are replaced as a whole.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::thread::{self, JoinHandle};
 
 use anyhow::{Context, Result, bail};
 use rustix::fs::{FlockOperation, flock};
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use tracing::warn;
 
 use crate::alert::{Book, Outbox};
+use crate::curve;
 use crate::past::Past;
 use crate::program::state_directory;
 
@@ -19,6 +21,7 @@ use crate::program::state_directory;
 const VERSION: u32 = 1;
 const ALERTS: &str = "alerts.json";
 const PAST: &str = "past.json";
+const CURVES: &str = "curves.json";
 
 /// Open alerts, and changes that are yet to be delivered.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -34,6 +37,13 @@ pub(super) struct State {
 struct Kept<P> {
     version: u32,
     past: P,
+}
+
+/// The curves of processes, as they are on disk.
+#[derive(Debug, Serialize, Deserialize)]
+struct KeptCurves {
+    version: u32,
+    curves: Vec<curve::Kept>,
 }
 
 /// What every file has.
@@ -64,7 +74,7 @@ impl Store {
             Ok(lock) => lock,
             Err(error) => {
                 warn!(
-                    "{} cannot be written ({error}): open alerts and what is learnt of programs will be forgotten at the next restart",
+                    "{} cannot be written ({error}): open alerts, curves and what is learnt of programs will be forgotten at the next restart",
                     directory.display()
                 );
                 return Ok(Self {
@@ -85,6 +95,11 @@ impl Store {
             boot_id,
             _lock: Some(lock),
         })
+    }
+
+    /// What tells this boot of the machine from others.
+    pub fn boot_id(&self) -> &str {
+        &self.boot_id
     }
 
     /// Where sinks may keep what is theirs.
@@ -110,6 +125,12 @@ impl Store {
         kept.map(|kept| kept.past).unwrap_or_default()
     }
 
+    /// The curves of processes. A file that cannot be read is set aside and said.
+    pub fn load_curves(&self) -> Vec<curve::Kept> {
+        let kept = self.read::<KeptCurves>(CURVES, "starting without the curves of processes");
+        kept.map(|kept| kept.curves).unwrap_or_default()
+    }
+
     /// Replaces the file, so that at any time it is the old one or the new one.
     pub fn save(&self, state: &State) -> Result<()> {
         let state = State {
@@ -124,6 +145,26 @@ impl Store {
     pub fn save_past(&self, past: &Past) -> Result<()> {
         let version = VERSION;
         self.write(PAST, &Kept { version, past })
+    }
+
+    /// Replaces the file with the curves of processes.
+    pub fn save_curves(&self, curves: Vec<curve::Kept>) -> Result<()> {
+        let version = VERSION;
+        self.write(CURVES, &KeptCurves { version, curves })
+    }
+
+    /// The same on a thread of its own, as there may be many; nothing if there is no directory.
+    pub fn save_curves_apart(
+        &self,
+        curves: Vec<curve::Kept>,
+    ) -> io::Result<Option<JoinHandle<Result<()>>>> {
+        let Some(directory) = self.directory.clone() else {
+            return Ok(None);
+        };
+        let version = VERSION;
+        let save = move || write(&directory, CURVES, &KeptCurves { version, curves });
+        let thread = thread::Builder::new().name("curves".to_owned());
+        thread.spawn(save).map(Some)
     }
 
     fn read<T: DeserializeOwned>(&self, file: &str, without: &str) -> Option<T> {
@@ -142,14 +183,16 @@ impl Store {
     }
 
     fn write(&self, file: &str, content: &impl Serialize) -> Result<()> {
-        let Some(directory) = &self.directory else {
-            return Ok(());
-        };
-        let path = directory.join(file);
-        let saving = || format!("saving {}", path.display());
-        let text = serde_json::to_vec(content).with_context(saving)?;
-        replace(directory, file, &text).with_context(saving)
+        match &self.directory {
+            Some(directory) => write(directory, file, content),
+            None => Ok(()),
+        }
     }
+}
+
+fn write(directory: &Path, file: &str, content: &impl Serialize) -> Result<()> {
+    let saving = || format!("saving {}", directory.join(file).display());
+    replace(directory, file, content).with_context(saving)
 }
 
 fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
@@ -172,11 +215,12 @@ fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
         .with_context(reading)
 }
 
-fn replace(directory: &Path, file: &str, text: &[u8]) -> io::Result<()> {
+fn replace(directory: &Path, file: &str, content: &impl Serialize) -> io::Result<()> {
     let temporary = directory.join(format!(".{file}.new"));
-    let mut new = create(&temporary)?;
-    new.write_all(text)?;
-    new.sync_all()?;
+    let mut text = BufWriter::new(create(&temporary)?);
+    serde_json::to_writer(&mut text, content)?;
+    text.flush()?;
+    text.get_ref().sync_all()?;
     fs::rename(&temporary, directory.join(file))?;
     File::open(directory)?.sync_all()
 }

@@ -60,7 +60,11 @@ pub fn state(machine: &Machine) -> Vec<Finding> {
         Err(error) => findings.push(Finding::wrong("state", format!("{DIRECTORY}: {error}"))),
     }
     // What could not be read at a start is kept beside.
-    let unreadable = ["alerts.json.unreadable", "past.json.unreadable"];
+    let unreadable = [
+        "alerts.json.unreadable",
+        "past.json.unreadable",
+        "curves.json.unreadable",
+    ];
     let unreadable: Vec<_> = unreadable
         .into_iter()
         .filter(|file| path.join(file).exists())

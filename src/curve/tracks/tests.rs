@@ -135,6 +135,8 @@ fn what_is_remembered_fills_a_gap() {
     let found = tracks.find(&moment(1300.0), 1, 1, Some(&remembered()));
     let (uid, curve) = found.expect("a curve");
     assert_eq!((uid, curve.pages.len()), (1001, expected.len() + 2));
+    let found = tracks.find(&moment(1200.0), 1, 1, Some(&remembered()));
+    assert_eq!(found.expect("a curve").1.pages.len(), expected.len());
     assert_eq!(pages(&tracks, &moment(1160.0), 1), expected);
 }
 
@@ -166,6 +168,7 @@ fn curves_survive_restarts_of_the_daemon_and_of_the_machine() {
     let expected = [(2610.0, 1), (2590.0, 2), (2570.0, 3)];
     assert_eq!(pages(&after, &other(10.0), 1), expected);
     // What has its number and start time now is another process, and comes first.
+    assert_eq!(after.find(&other(15.0), 1, 1, Some(&nothing())), None);
     after.observe(&other(20.0), &chosen, seen(1, 9 * MIB), nothing);
     assert_eq!(pages(&after, &other(20.0), 1), [(0.0, 9)]);
     let mut third = Tracks::restore(&other(50.0), "third", after.kept(&other(40.0), "another"));
@@ -237,7 +240,8 @@ fn it_is_bounded() {
     );
     let kept: Kept = serde_json::from_str(&whole).expect("a track");
     assert_eq!(serde_json::to_string(&kept).expect("JSON"), whole);
-    let n_bytes = (whole.len() + 1) * MAX_TRACKS;
+    let all = serde_json::to_vec(&vec![kept; MAX_TRACKS]).expect("JSON");
+    let n_bytes = all.len();
     assert!(n_bytes < 16 << 20, "{n_bytes}");
 
     // As many as there may be, each of which has grown for forty days.
