@@ -63,4 +63,6 @@ pub mod wait;
 
 mod file;
 
+mod html;
+
 mod secret;

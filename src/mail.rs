@@ -34,6 +34,7 @@ mod watch;
 pub use compose::compose;
 pub use courier::{Courier, Round};
 pub use letter::{Letter, letters};
+pub(crate) use page::{Step, Tone, steps};
 pub use route::has_recipients;
 pub use spool::{Lock, MAX_MESSAGE_BYTES, MAX_REJECTED, MAX_WAITING, Spool, Waiting};
 pub use told::Told;

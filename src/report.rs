@@ -1,13 +1,15 @@
 //! Reports: where the memory of one alert comes from, as far as captures of stacks have shown.
 //!
-//! A [`Report`] is begun when an alert has been captured for the first time, and grows by each
-//! capture after that. The daemon keeps it in a file ([`Store`]); `memleakctl report` shows it, also
-//! on another machine. All forms of it are pure functions: [`text`], [`folded`], [`pprof`], [`flame`].
+//! A [`Report`] is begun when an alert is raised, follows how the alert stands, and grows by each
+//! capture of stacks. The daemon keeps it in a file ([`Store`]); `memleakctl report` shows it, also
+//! on another machine. All forms of it are pure functions: [`page`], [`text`], [`folded`], [`pprof`],
+//! [`flame`].
 
 mod bounds;
 mod conclusion;
 pub mod flame;
 pub mod folded;
+pub mod page;
 pub mod pprof;
 mod read;
 mod store;
@@ -20,6 +22,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::alert::{Alert, Cause};
+use crate::bus::Explained;
 use crate::config::Rule;
 use crate::curve::Curve;
 use crate::quantity::count;
@@ -61,7 +64,17 @@ pub struct Report {
     pub container: Option<String>,
     /// What kind of growth it is.
     pub cause: Cause,
-    /// The alert as it last stood, with its figures, gates and message.
+    /// When the process started, by the clock of its host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started: Option<Timestamp>,
+    /// When this was put together for somebody who asked: what `curve` and `explained` are as of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time: Option<Timestamp>,
+    /// Which memleakd it is from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// The alert as it last stood, with its figures, gates and message; its sites are those of the
+    /// report.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub alert: Option<Box<Alert>>,
     /// The thresholds of the rule that fired.
@@ -70,6 +83,9 @@ pub struct Report {
     /// How the process came to its size.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub curve: Option<Curve>,
+    /// What the gates find of the process, where it was asked for by its number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub explained: Option<Box<Explained>>,
     /// The captures, oldest first: the first there was, and the latest two.
     pub captures: Vec<StackCapture>,
     /// Captures between the first and the latest two, which are not kept.
@@ -103,6 +119,8 @@ pub struct StackCapture {
 
 impl Report {
     /// Of an alert, as long as nothing has been captured.
+    ///
+    /// The alert itself is not in it yet, see [`tell`](Self::tell).
     pub fn of(alert: &Alert) -> Self {
         Self {
             id: alert.id.clone(),
@@ -118,14 +136,66 @@ impl Report {
             uid: alert.uid,
             container: alert.container.clone(),
             cause: alert.cause,
+            started: None,
+            time: None,
+            version: None,
             alert: None,
             thresholds: None,
             curve: None,
+            explained: None,
             captures: Vec::new(),
             captures_dropped: 0,
             sites: Vec::new(),
             loss: Vec::new(),
         }
+    }
+
+    /// Of a process that somebody asks about, which no alert is about.
+    pub fn of_process(explained: Explained, host: String, start_time: u64) -> Self {
+        let source = explained.sources.first();
+        Self {
+            id: String::new(),
+            host,
+            rule: source
+                .and_then(|source| source.rule.clone())
+                .unwrap_or_default(),
+            source: source.map_or(Source::Pages, |source| source.source),
+            pid: explained.pid,
+            start_time,
+            comm: explained.comm.clone(),
+            exe: explained.exe.clone(),
+            unit: explained.unit.clone(),
+            user_unit: explained.user_unit.clone(),
+            uid: explained.uid,
+            container: explained.container.clone(),
+            cause: source.map_or(Cause::Unknown, |source| source.cause),
+            started: None,
+            time: None,
+            version: None,
+            alert: None,
+            thresholds: source.and_then(|source| source.thresholds.clone()),
+            curve: None,
+            explained: Some(Box::new(explained)),
+            captures: Vec::new(),
+            captures_dropped: 0,
+            sites: Vec::new(),
+            loss: Vec::new(),
+        }
+    }
+
+    /// Takes in how the alert stands now, and the rule that fired as long as it is known.
+    ///
+    /// What does not fit into a file any more is left out, and said.
+    pub fn tell(&mut self, alert: &Alert, thresholds: Option<&Rule>) {
+        self.alert = Some(Box::new(Alert {
+            sites: Vec::new(),
+            ..alert.clone()
+        }));
+        self.cause = alert.cause;
+        if let Some(thresholds) = thresholds {
+            self.thresholds = Some(thresholds.clone());
+        }
+        bounds::fit(self);
     }
 
     /// Whether a capture of what this alert is about now belongs here: addresses and blocks of

@@ -4,10 +4,11 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::ValueEnum;
+use jiff::tz::TimeZone;
 
 use super::{columns, json};
 use crate::bus::Client;
-use crate::report::{self, Report, flame, folded, is_id, pprof, text};
+use crate::report::{self, Report, flame, folded, is_id, page, pprof, text};
 use crate::stacks;
 
 /// The largest file that is read: the daemon's have 1 MiB, and indented they are larger.
@@ -22,7 +23,9 @@ pub enum Format {
     Folded,
     /// A gzipped profile, for go tool pprof.
     Pprof,
-    /// A flame graph, for a browser.
+    /// A page for a browser, which needs nothing beside it.
+    Html,
+    /// A flame graph alone, for a browser.
     Svg,
     /// All that is known, which this command reads again, also on another machine.
     Json,
@@ -68,6 +71,7 @@ fn bytes(report: &Report, format: Format, width: usize) -> Result<Vec<u8>> {
         Format::Text => text::text(report, width).into_bytes(),
         Format::Folded => folded::folded(report).into_bytes(),
         Format::Pprof => pprof::pprof(report),
+        Format::Html => page::page(report, &TimeZone::system()).into_bytes(),
         Format::Svg => flame::svg(report)?.into_bytes(),
         Format::Json => {
             let mut bytes = Vec::new();

@@ -3,12 +3,12 @@
 use crate::quantity::{Bytes, Rate};
 
 /// A size, with a minus sign if it is below zero.
-pub(super) fn size(bytes: i64) -> String {
+pub(crate) fn size(bytes: i64) -> String {
     signed(bytes < 0, Bytes(bytes.unsigned_abs()).to_string())
 }
 
 /// A rate, with a minus sign if it is below zero.
-pub(super) fn rate(bytes_per_sec: f64) -> String {
+pub(crate) fn rate(bytes_per_sec: f64) -> String {
     let rate = Rate::from_bytes_per_sec(bytes_per_sec.abs());
     signed(bytes_per_sec < 0.0, rate.to_string())
 }

@@ -32,7 +32,7 @@ pub(super) struct Page {
 
 /// How bad it is, as a word and a colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Tone {
+pub(crate) enum Tone {
     Critical,
     Warning,
     /// Nothing is seen of it, so nobody knows.
@@ -42,12 +42,15 @@ pub(super) enum Tone {
 
 /// Commands to copy, and what they are for.
 #[derive(Debug)]
-pub(super) struct Step {
+pub(crate) struct Step {
+    /// What they are for.
     pub what: &'static str,
+    /// Each a line for a shell.
     pub commands: Vec<String>,
 }
 
 impl Tone {
+    /// That of an alert.
     pub fn of(alert: &Alert) -> Self {
         match (alert.change, alert.state, alert.severity) {
             (Change::Cleared, ..) => Self::Cleared,
@@ -127,9 +130,11 @@ fn calm(reason: Option<Reason>) -> &'static str {
     }
 }
 
+/// What can be done about an alert.
+///
 /// Identities are whole, and quoted: they are made of names that anybody may have chosen, and these
 /// lines are for copying.
-fn steps(alert: &Alert) -> Vec<Step> {
+pub(crate) fn steps(alert: &Alert) -> Vec<Step> {
     let id = shell_word(&clean(&alert.id));
     let journal = shell_word(&format!("MEMLEAKD_ID={}", clean(&alert.id)));
     let step = |what, commands| Step { what, commands };

@@ -38,7 +38,7 @@ pub fn text(report: &Report, columns: usize) -> String {
 }
 
 /// `parse_row (query.c:120) keeps 12 MiB in 340 blocks, and grew again 5 min later`
-fn conclusion(report: &Report) -> String {
+pub(super) fn conclusion(report: &Report) -> String {
     if report.captures.is_empty() {
         return "nothing has been captured yet".to_owned();
     }
@@ -109,18 +109,22 @@ fn facts(report: &Report) -> Vec<(&'static str, String)> {
 
 /// `until 2026-03-01 12:05 UTC, 30 s in 5 min: glibc 2.36, by chunk headers`
 fn captured(capture: &StackCapture) -> String {
+    let time = local(capture.time);
+    format!("until {time}, for {}: {}", seen(capture), capture.method)
+}
+
+/// `30 s in 5 min`: for how long allocations were seen, and in how long.
+pub(super) fn seen(capture: &StackCapture) -> String {
     let seen = Span::from_secs_f64(capture.secs).to_string();
     let span = Span::from_secs_f64(capture.span_secs).to_string();
-    let within = match seen == span || capture.span_secs <= capture.secs {
-        true => String::new(),
-        false => format!(" in {span}"),
-    };
-    let time = local(capture.time);
-    format!("until {time}, for {seen}{within}: {}", capture.method)
+    match seen == span || capture.span_secs <= capture.secs {
+        true => seen,
+        false => format!("{seen} in {span}"),
+    }
 }
 
 /// The files of frames without a function, with what it takes to name these elsewhere.
-fn nameless(sites: &[Site]) -> Vec<String> {
+pub(super) fn nameless(sites: &[Site]) -> Vec<String> {
     let frames = sites.iter().flat_map(|site| &site.frames);
     let mut files = Vec::new();
     for frame in frames.filter(|frame| frame.function.is_none()) {
@@ -193,7 +197,7 @@ impl Page {
 }
 
 /// What else is known of a site: its rates, its age, and how that is known.
-fn known(site: &Site) -> String {
+pub(super) fn known(site: &Site) -> String {
     let allocated = Rate::from_bytes_per_sec(site.allocated_bytes_per_sec);
     let freed = Rate::from_bytes_per_sec(site.freed_bytes_per_sec);
     let rates = match (site.attribution, site.allocated_bytes_per_sec > 0.0) {
