@@ -245,6 +245,7 @@ impl Daemon {
         );
         self.measure(&now);
         changes.extend(self.pinpoint(&now));
+        self.follow(&now, &changes);
         let is_news = !changes.is_empty() || n_open != self.state.book.n_open();
         self.put(changes);
         let is_news = self.pack(&now) || is_news;

@@ -26,6 +26,13 @@ Examples:
 Each command has examples: memleakctl COMMAND --help.
 Exit status: 0 done, 1 failed, 2 wrong arguments. More is in memleakctl(1).";
 
+const REPORT_HELP: &str = "\
+Examples:
+  memleakctl report ID -o leak.html          a page for a browser
+  memleakctl report PID --capture 30s        a process that is not said to leak
+  memleakctl report ID --json -o leak.json   to look at elsewhere:
+  memleakctl report leak.json -o leak.html";
+
 /// Shows what memleakd knows about processes that leak memory.
 #[derive(Debug, Parser)]
 #[command(name = "memleakctl", version, after_help = HELP)]
@@ -148,16 +155,25 @@ pub enum Command {
     /// Users other than root may ask for reports of their own processes. A report that was saved with
     /// --format json is read without memleakd, also on another machine.
     #[command(after_help = examples::REPORT)]
+    /// All that is known of a leak: every place that allocates, with its stack.
+    ///
+    /// As a page for a browser it has the growth, a forecast and a flame graph as well. Users other
+    /// than root may ask for reports of their own processes. A report that was saved with --format
+    /// json is read without memleakd, also on another machine.
+    #[command(after_help = REPORT_HELP)]
     Report {
-        /// The alert's id, as "memleakctl alerts" has it, or a saved report.
-        #[arg(value_name = "ID|FILE", value_hint = ValueHint::FilePath)]
+        /// The alert's id, as "memleakctl alerts" has it, a process id, or a saved report.
+        #[arg(value_name = "ID|PID|FILE", value_hint = ValueHint::FilePath)]
         of: String,
-        /// How it is given.
-        #[arg(long, value_enum, value_name = "FORMAT", default_value = "text")]
-        format: Format,
+        /// How it is given; text, or html into a file whose name ends so.
+        #[arg(long, value_enum, value_name = "FORMAT")]
+        format: Option<Format>,
         /// Write it to a file.
         #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
         output: Option<PathBuf>,
+        /// Capture stacks of the process first, for 1s to 10min.
+        #[arg(long, value_name = "TIME", value_parser = capture_time)]
+        capture: Option<Span>,
         /// The same as --format json.
         #[arg(long, conflicts_with = "format")]
         json: bool,

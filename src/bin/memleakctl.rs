@@ -146,10 +146,11 @@ fn run(command: Command, output: &mut impl Write) -> Result<bool> {
             of,
             format,
             output: file,
+            capture,
             json,
         } => {
-            let format = if json { Format::Json } else { format };
-            client::report(output, &of, format, file.as_deref())
+            let format = if json { Some(Format::Json) } else { format };
+            client::report(output, &of, format, file.as_deref(), capture)
         }
         Command::DemoLeak { rate, time, most } => {
             client::demo_leak(output, DemoLeak { rate, time, most })

@@ -36,14 +36,19 @@ pub fn capture(
     time: Span,
     as_json: bool,
 ) -> Result<()> {
-    let id = client.start_capture(pid, time)?;
-    let capture = wait(client, id, pid, time)?;
+    let capture = captured(client, pid, time)?;
     match as_json {
         true => json(output, &capture),
         false => output
             .write_all(text(&capture).as_bytes())
             .context("writing"),
     }
+}
+
+/// Has a process measured for a time.
+pub(super) fn captured(client: &Client, pid: u32, time: Span) -> Result<Capture> {
+    let id = client.start_capture(pid, time)?;
+    wait(client, id, pid, time)
 }
 
 /// Waits for the result. Who waits at a terminal is told for how long.

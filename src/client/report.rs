@@ -5,10 +5,15 @@ use std::path::Path;
 use anyhow::{Context, Result, bail, ensure};
 use clap::ValueEnum;
 use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
 
+use super::capture::captured;
 use super::{columns, json};
 use crate::bus::Client;
-use crate::report::{self, Report, flame, folded, is_id, page, pprof, text};
+use crate::collect::Host;
+use crate::quantity::Span;
+use crate::report::{self, Report, StackCapture, flame, folded, is_id, page, pprof, text};
+use crate::sample::printable;
 use crate::stacks;
 
 /// The largest file that is read: the daemon's have 1 MiB, and indented they are larger.
@@ -31,14 +36,26 @@ pub enum Format {
     Json,
 }
 
-/// Gives the report of an alert, by its id, or one in a file, to the terminal or into a file.
+/// The end of the name of a file that is a page.
+const HTML: &str = "html";
+/// A process id has fewer digits than an alert's id: the kernel has no more than 4194304 processes.
+const MAX_PID_DIGITS: usize = 10;
+
+/// Gives the report of an alert by its id, that of a process, or one in a file, to the terminal or
+/// into a file.
+///
+/// Without a format it is text, and in a file whose name ends in `.html` a page. Of a process, stacks
+/// are captured first for a time, if one is given.
 pub fn report(
     output: &mut impl Write,
     of: &str,
-    format: Format,
+    format: Option<Format>,
     file: Option<&Path>,
+    time: Option<Span>,
 ) -> Result<()> {
-    let mut report = find(of)?;
+    let is_page = file.and_then(Path::extension).is_some_and(|end| end == HTML);
+    let format = format.unwrap_or(if is_page { Format::Html } else { Format::Text });
+    let mut report = find(of, time)?;
     // A debug file may have come since.
     stacks::name_again(&mut report.sites);
     let is_terminal = file.is_none() && stdout().is_terminal();
@@ -54,16 +71,83 @@ pub fn report(
     }
 }
 
-/// Whoever has named a file on purpose writes its path: `./0123456789ab`.
-fn find(of: &str) -> Result<Report> {
+/// Whoever has named a file on purpose writes its path: `./0123456789ab`, `./812`. Twelve digits are
+/// an alert's id, as no process has so many.
+fn find(of: &str, time: Option<Span>) -> Result<Report> {
     if is_id(of) {
-        return Client::connect()?.report(of);
+        ensure!(
+            time.is_none(),
+            "memleakd captures stacks of alert {of} by itself: --capture is for a process"
+        );
+        return of_alert(&Client::connect()?, of);
+    }
+    let is_number = (1..=MAX_PID_DIGITS).contains(&of.len()) && of.bytes().all(|c| c.is_ascii_digit());
+    if is_number && let Ok(pid) = of.parse() {
+        return of_process(&Client::connect()?, pid, time);
     }
     let path = Path::new(of);
     if let Ok(false) = path.try_exists() {
-        bail!("{of:?} is neither an alert's id, which has 12 hexadecimal digits, nor a file");
+        bail!(
+            "{of:?} is neither an alert's id, which has 12 hexadecimal digits, nor a process id, nor a file"
+        );
     }
+    ensure!(
+        time.is_none(),
+        "{of:?} is a saved report: --capture is for a process that runs"
+    );
     report::read(path, MAX_BYTES)
+}
+
+/// The report of an alert, as it stands now if it is open.
+fn of_alert(client: &Client, id: &str) -> Result<Report> {
+    let kept = client.report(id);
+    // One that is over is known by its report alone.
+    let Ok(alert) = client.alert(id) else {
+        return kept;
+    };
+    let mut report = kept.unwrap_or_else(|_| Report::of(&alert));
+    if report.is_of(&alert) {
+        report.tell(&alert, None);
+        report.time = Some(Timestamp::now());
+    }
+    Ok(report)
+}
+
+/// What is known of a process that runs: what its gates find, and the report of its open alert.
+fn of_process(client: &Client, pid: u32, time: Option<Span>) -> Result<Report> {
+    let captured = time.map(|time| captured(client, pid, time)).transpose()?;
+    let explained = client.explain(pid)?;
+    let now = Timestamp::now();
+    // It may be another one's, or over by now: then there is what was explained.
+    let reports = explained.alerts.iter().flat_map(|id| of_alert(client, id));
+    let known = reports.into_iter().find(|report| report.pid == pid);
+    let age = SignedDuration::try_from_secs_f64(explained.age_secs).ok();
+    let mut report = match known {
+        Some(report) => Report {
+            explained: Some(Box::new(explained)),
+            ..report
+        },
+        None => {
+            let host = printable(rustix::system::uname().nodename().to_bytes());
+            // A process that may not be looked at has shown itself to memleakd alone.
+            let start_time = Host::new("/").start_time_ticks(pid).unwrap_or(0);
+            Report::of_process(explained, host, start_time)
+        }
+    };
+    report.time = Some(now);
+    report.version = Some(env!("CARGO_PKG_VERSION").to_owned());
+    report.started = report.started.or(age.and_then(|age| now.checked_sub(age).ok()));
+    if let Some(captured) = captured {
+        report.add(StackCapture {
+            time: now,
+            secs: captured.secs,
+            span_secs: captured.secs,
+            method: captured.method,
+            sites: captured.sites,
+            loss: captured.loss,
+        });
+    }
+    Ok(report)
 }
 
 fn bytes(report: &Report, format: Format, width: usize) -> Result<Vec<u8>> {

@@ -1,6 +1,7 @@
 //! Where the memory of those that leak was allocated: captures of stacks for open alerts, and the
 //! reports that they come to.
 
+mod follow;
 mod parts;
 
 use std::collections::BTreeMap;
@@ -42,6 +43,8 @@ pub(super) struct Pinpointing {
     exe: PathBuf,
     /// Where reports are kept; nowhere if there is no state directory.
     store: Option<Store>,
+    /// Alerts whose changes are to be written into their reports.
+    changed: follow::Changed,
     progress: BTreeMap<String, Progress>,
     /// Looks that are under way. By the time that one is over, an alert may be over as well.
     under_way: BTreeMap<ProcessId, Look>,
@@ -175,7 +178,7 @@ impl Daemon {
             self.pinpointing
                 .note(&alert.id, process, now, result.is_ok());
             let sites = result.clone().and_then(|capture| {
-                let sites = self.report(&alert, owner, capture);
+                let sites = self.report(now, &alert, owner, capture);
                 match owner == alert.uid {
                     true => Ok(sites),
                     false => Err(WITHHELD.to_owned()),
@@ -193,20 +196,17 @@ impl Daemon {
     }
 
     /// Adds a capture to the report of an alert. Returns the sites that are worth telling.
-    fn report(&mut self, alert: &Alert, owner: u32, capture: StackCapture) -> Vec<Site> {
-        let before = self.pinpointing.load(alert).unwrap_or_else(|error| {
-            self.complaints.raise("reports", &error);
-            None
-        });
-        let mut report = before.unwrap_or_else(|| Report::of(alert));
+    fn report(
+        &mut self,
+        now: &Moment,
+        alert: &Alert,
+        owner: u32,
+        capture: StackCapture,
+    ) -> Vec<Site> {
+        let mut report = self.begun(now, alert);
         report.uid = owner;
         report.add(capture);
-        if let Some(store) = &self.pinpointing.store {
-            match store.save(&report) {
-                Ok(()) => self.complaints.settle("reports"),
-                Err(error) => self.complaints.raise("reports", &error),
-            }
-        }
+        self.keep(&report);
         report.sites.truncate(MAX_SITES);
         for site in &mut report.sites {
             if site.frames.len() > MAX_FRAMES {

@@ -78,7 +78,7 @@ impl Trend {
         let kept = report.curve.as_ref().filter(|curve| curve.pages.len() > 1);
         let (from, points) = match (kept, report.time, alert) {
             (Some(curve), Some(time), _) => (time, &curve.pages),
-            (_, _, Some(alert)) => (alert.time, &alert.curve),
+            (_, time, Some(alert)) => (time.unwrap_or(alert.time), &alert.curve),
             _ => return None,
         };
         let points = points.iter().take(MAX_POINTS);
@@ -115,7 +115,7 @@ impl Trend {
         let high = alert.exhausts_in_secs_high.map(|secs| secs as f64);
         let high = if is_known { high } else { Some(likely) };
         let growth = alert.growth_bytes_per_sec.max(0.0) * likely;
-        let at = (secs_from(self.from, alert.time), alert.bytes as f64);
+        let at = (self.pages.last()?.0, alert.bytes as f64);
         (growth.is_finite() && likely > 0.0).then_some(Forecast {
             at,
             // A limit that others share is reached before this process alone has so much.
@@ -137,7 +137,7 @@ impl Trend {
         let mut sizes: Vec<f64> = self.pages.iter().chain(&self.heap).map(|place| place.1).collect();
         let mut right = last.0;
         if let Some(alert) = open {
-            let now = secs_from(self.from, alert.time).clamp(first.0, last.0);
+            let now = last.0;
             let since = secs_from(self.from, alert.since).max(first.0);
             let low = alert.growth_bytes_per_sec_low;
             if low.is_finite() && low > 0.0 && since < now {
