@@ -9,6 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::capture::captured;
 use super::{columns, json};
+use crate::alert::{Alert, message};
 use crate::bus::Client;
 use crate::collect::Host;
 use crate::quantity::Span;
@@ -107,10 +108,22 @@ fn of_alert(client: &Client, id: &str) -> Result<Report> {
     };
     let mut report = kept.unwrap_or_else(|_| Report::of(&alert));
     if report.is_of(&alert) {
-        report.tell(&alert, None);
-        report.time = Some(Timestamp::now());
+        let now = Timestamp::now();
+        report.tell(&as_of(alert, now), None);
+        report.time = Some(now);
+        // One that is not kept is in the alert, coarser.
+        report.curve = client.curve(report.pid, report.start_time).ok();
     }
     Ok(report)
+}
+
+/// An alert with the words for what it comes to now: its own are of when it last changed.
+fn as_of(alert: Alert, now: Timestamp) -> Alert {
+    let message = message::sentence(&Alert {
+        time: now,
+        ..alert.clone()
+    });
+    Alert { message, ..alert }
 }
 
 /// What is known of a process that runs: what its gates find, and the report of its open alert.
@@ -123,10 +136,14 @@ fn of_process(client: &Client, pid: u32, time: Option<Span>) -> Result<Report> {
     let known = reports.into_iter().find(|report| report.pid == pid);
     let age = SignedDuration::try_from_secs_f64(explained.age_secs).ok();
     let mut report = match known {
-        Some(report) => Report {
-            explained: Some(Box::new(explained)),
-            ..report
-        },
+        Some(mut report) => {
+            let mut sources = explained.sources.iter();
+            let of_rule = sources.find(|source| source.rule.as_ref() == Some(&report.rule));
+            let thresholds = of_rule.and_then(|source| source.thresholds.clone());
+            report.thresholds = report.thresholds.or(thresholds);
+            report.explained = Some(Box::new(explained));
+            report
+        }
         None => {
             let host = printable(rustix::system::uname().nodename().to_bytes());
             // A process that may not be looked at has shown itself to memleakd alone.
@@ -135,6 +152,7 @@ fn of_process(client: &Client, pid: u32, time: Option<Span>) -> Result<Report> {
         }
     };
     report.time = Some(now);
+    report.curve = client.curve(pid, 0).ok();
     report.version = Some(env!("CARGO_PKG_VERSION").to_owned());
     report.started = report.started.or(age.and_then(|age| now.checked_sub(age).ok()));
     if let Some(captured) = captured {

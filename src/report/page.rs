@@ -15,6 +15,7 @@ mod trend;
 use jiff::tz::TimeZone;
 
 use super::{Report, text};
+use crate::alert::Alert;
 use crate::client;
 use crate::config::Severity;
 use crate::html::Writer;
@@ -27,7 +28,7 @@ const STYLE: &str = include_str!("page/style.css");
 /// What makes the flame graph zoom and search. No name is in it.
 const SCRIPT: &str = include_str!("page/script.js");
 /// The digests of both as a policy names them. A test holds them.
-const STYLE_DIGEST: &str = "sha256-c7T+m4C9G5SAwaQwKg3VFTLp1BObU7d8zcdSGxHUgHM=";
+const STYLE_DIGEST: &str = "sha256-UxUxe+Hi1uSRnk9mkJQYGBILFJF5ocuey+4sQw0eFRA=";
 const SCRIPT_DIGEST: &str = "sha256-1S/ySW3bPkEP5KMA/w5s8T7yjPvDAFImFotL5PBRDzs=";
 
 /// The whole page. Times are told in the given zone, and in UTC where somebody points at them.
@@ -81,7 +82,8 @@ fn body(writer: &mut Writer, report: &Report, times: &Times<'_>) {
             write_steps(writer, &next(report));
         });
         section(writer, "memory", "Where the memory is", |writer| {
-            writer.element("p", &[("class", "lead")], &text::conclusion(report));
+            let conclusion = sentence_of(&text::conclusion(report));
+            writer.element("p", &[("class", "lead")], &conclusion);
             flame::write(writer, report);
         });
         sites::write(writer, report, times);
@@ -134,46 +136,58 @@ fn sentence(report: &Report) -> String {
     if let Some(alert) = &report.alert
         && !alert.message.is_empty()
     {
-        return capital(&alert.message);
+        return sentence_of(&alert.message);
     }
     if let Some(explained) = &report.explained
         && let Some(source) = explained.sources.first()
     {
-        return capital(&client::sentence(explained, source));
+        return sentence_of(&client::sentence(explained, source));
     }
     let what = match report.source {
         Source::Pages | Source::Heap => "memory",
         Source::Kernel => "kernel memory",
     };
-    capital(&format!(
+    sentence_of(&format!(
         "{} (pid {}) leaks {what}, as rule {} has found",
         report.comm, report.pid, report.rule
     ))
 }
 
-/// As a sentence is written. What begins with a name in small letters stays as it is: it is one.
-fn capital(text: &str) -> String {
+/// With the end of a sentence. What begins with a small letter may be a name, and stays so.
+fn sentence_of(text: &str) -> String {
     match text.ends_with(['.', '…']) {
         true => text.to_owned(),
         false => format!("{text}."),
     }
 }
 
-/// What can be done: of an open alert what its mail says, but that its report is at hand.
+/// What can be done: of an alert what its mail says, but to ask for its report.
 fn next(report: &Report) -> Vec<Step> {
-    match &report.alert {
-        Some(alert) => steps(alert),
-        None => vec![
-            Step {
-                what: "See what each condition of a leak finds:",
-                commands: vec![format!("memleakctl explain {}", report.pid)],
-            },
-            Step {
-                what: "See what it allocates and frees:",
-                commands: vec![format!("memleakctl capture --pid {} --for 1min", report.pid)],
-            },
-        ],
+    if let Some(alert) = &report.alert {
+        let is_for_report = |command: &String| command.starts_with("memleakctl report");
+        let mut steps = steps(&Alert {
+            sites: report.sites.first().cloned().into_iter().collect(),
+            ..(**alert).clone()
+        });
+        steps.retain(|step| !step.commands.iter().any(is_for_report));
+        return steps;
     }
+    let pid = report.pid;
+    let step = |what, command| Step {
+        what,
+        commands: vec![command],
+    };
+    let mut steps = vec![step(
+        "See what each condition of a leak finds, as it is now:",
+        format!("memleakctl explain {pid}"),
+    )];
+    if report.sites.is_empty() {
+        steps.push(step(
+            "See where what it keeps is allocated:",
+            format!("memleakctl report {pid} --capture 1min --output report.html"),
+        ));
+    }
+    steps
 }
 
 fn write_steps(writer: &mut Writer, steps: &[Step]) {

@@ -10,7 +10,7 @@ use crate::quantity::Bytes;
 
 /// Steps of the axis of sizes, and of that of times, at most.
 const N_SIZES: u32 = 6;
-const N_TIMES: u32 = 5;
+const N_TIMES: u32 = 4;
 /// The width and height that lines are drawn in before they are stretched.
 const EDGE: f64 = 1000.0;
 

@@ -14,12 +14,14 @@ use crate::report::Report;
 /// Writes these parts.
 pub(super) fn write(writer: &mut Writer, report: &Report, times: &Times<'_>) {
     gates(writer, report);
-    section(writer, "process", "Process", |writer| {
-        writer.within("dl", &[("class", "facts")], |writer| {
-            process(writer, report, times);
+    writer.within("div", &[("class", "pair")], |writer| {
+        section(writer, "process", "Process", |writer| {
+            writer.within("dl", &[("class", "facts")], |writer| {
+                process(writer, report, times);
+            });
         });
+        configuration(writer, report);
     });
-    configuration(writer, report);
     losses(writer, report);
 }
 
@@ -141,19 +143,27 @@ fn configuration(writer: &mut Writer, report: &Report) {
     if report.rule.is_empty() {
         return;
     }
-    section(writer, "rule", "Configuration", |writer| {
-        let named = BTreeMap::from([(report.rule.as_str(), report.thresholds.as_ref())]);
-        let tables = BTreeMap::from([("rule", named)]);
-        match toml::to_string(&tables) {
-            Ok(text) if report.thresholds.is_some() => {
-                writer.within("pre", &[("tabindex", "0"), ("aria-label", "TOML")], |writer| {
-                    writer.element("code", &[], &text);
-                });
-            }
-            // What a rule says is only known to who had it in force.
-            _ => writer.element("p", &[], &format!("Rule {}.", report.rule)),
+    section(writer, "rule", "Configuration that fired", |writer| match toml(report) {
+        Some(text) => {
+            // Who cannot point scrolls it by keys.
+            let attributes = [("tabindex", "0"), ("role", "group"), ("aria-label", "TOML")];
+            writer.within("pre", &attributes, |writer| {
+                writer.element("code", &[], text.trim_end());
+            });
         }
+        // What a rule says is only known to who had it in force.
+        None => writer.element("p", &[], &format!("Rule {}.", report.rule)),
     });
+}
+
+/// The rule as the configuration writes it, without what it does not ask.
+fn toml(report: &Report) -> Option<String> {
+    let mut rule = toml::Table::try_from(report.thresholds.as_ref()?).ok()?;
+    if let Some(toml::Value::Table(matching)) = rule.get_mut("match") {
+        matching.retain(|_, patterns| patterns.as_array().is_none_or(|list| !list.is_empty()));
+    }
+    let named = BTreeMap::from([(report.rule.as_str(), rule)]);
+    toml::to_string(&BTreeMap::from([("rule", named)])).ok()
 }
 
 fn losses(writer: &mut Writer, report: &Report) {

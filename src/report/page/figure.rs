@@ -1,5 +1,7 @@
 //! The figures that are asked for first, in a row.
 
+use jiff::Timestamp;
+
 use super::trend::is_gone;
 use crate::alert::message::{cause, forecast};
 use crate::alert::{Alert, State};
@@ -12,7 +14,7 @@ use crate::sample::Source;
 /// Writes them, as far as they are known.
 pub(super) fn write(writer: &mut Writer, report: &Report) {
     let figures = match (&report.alert, &report.explained) {
-        (Some(alert), _) => of_alert(alert),
+        (Some(alert), _) => of_alert(alert, report.time.unwrap_or(alert.time)),
         (None, Some(explained)) => {
             let mut figures = Vec::new();
             for source in &explained.sources {
@@ -48,9 +50,9 @@ pub(super) fn write(writer: &mut Writer, report: &Report) {
     }
 }
 
-fn of_alert(alert: &Alert) -> Vec<(&'static str, String, String)> {
+fn of_alert(alert: &Alert, now: Timestamp) -> Vec<(&'static str, String, String)> {
     let rate = |bytes_per_sec| Rate::from_bytes_per_sec(bytes_per_sec).to_string();
-    let secs = alert.time.duration_since(alert.since).as_secs_f64();
+    let secs = now.duration_since(alert.since).as_secs_f64();
     let mut figures = Vec::new();
     if alert.state == State::Firing {
         let low = format!("at least {}", rate(alert.growth_bytes_per_sec_low));

@@ -17,7 +17,7 @@ const MAX_POINTS: usize = 10_000;
 /// So much of the time before the growth is shown, as a part of the time in which it grew.
 const BEFORE: f64 = 0.35;
 /// A limit that is further off than so many times what is shown of the past is beyond the picture.
-const FAR: f64 = 2.0;
+const FAR: f64 = 3.0;
 /// How much of the future is shown then, as a part of the past.
 const SOME: f64 = 0.6;
 
@@ -54,13 +54,15 @@ pub(super) fn write(writer: &mut Writer, report: &Report, times: &Times<'_>) {
     let Some(frame) = frame else {
         return;
     };
+    // Whether the limit is within the picture.
+    let seen = forecast.map(|forecast| forecast.reach <= frame.top);
     section(writer, "growth", "Growth", |writer| {
         let text = trend.text(open);
         writer.within("figure", &[], |writer| {
             frame.write(writer, &shapes, (trend.from, times), &text);
             writer.within("figcaption", &[], |writer| {
                 writer.within("ul", &[("class", "legend")], |writer| {
-                    for (class, words) in trend.legend(open, forecast.is_some()) {
+                    for (class, words) in trend.legend(open, seen) {
                         writer.within("li", &[], |writer| {
                             swatch(writer, class);
                             writer.text(&words);
@@ -218,7 +220,7 @@ impl Trend {
         text
     }
 
-    fn legend(&self, open: Option<&Alert>, has_forecast: bool) -> Vec<(&'static str, String)> {
+    fn legend(&self, open: Option<&Alert>, seen: Option<bool>) -> Vec<(&'static str, String)> {
         let last = self.pages[self.pages.len() - 1];
         let mut legend = vec![("pages", format!("pages, {}", Bytes(last.1 as u64)))];
         if !self.heap.is_empty() {
@@ -230,8 +232,16 @@ impl Trend {
         if let Some(alert) = open {
             let low = Rate::from_bytes_per_sec(alert.growth_bytes_per_sec_low);
             legend.push(("low", format!("lower bound of the rate, {low}")));
-            if has_forecast && let Some(left) = forecast(alert) {
-                legend.push(("fan", format!("forecast: the limit is reached in {left}")));
+            if let Some(seen) = seen
+                && let Some(left) = forecast(alert)
+            {
+                let limit = alert.limit_bytes.zip(alert.limit_kind);
+                let limit = limit.map_or_else(
+                    || "a limit".to_owned(),
+                    |(bytes, kind)| format!("{kind} ({})", Bytes(bytes)),
+                );
+                let beyond = if seen { "" } else { ", beyond this picture" };
+                legend.push(("fan", format!("forecast: {limit} is reached in {left}{beyond}")));
             }
         }
         legend
