@@ -54,7 +54,9 @@ pub fn report(
     file: Option<&Path>,
     time: Option<Span>,
 ) -> Result<()> {
-    let is_page = file.and_then(Path::extension).is_some_and(|end| end == HTML);
+    let is_page = file
+        .and_then(Path::extension)
+        .is_some_and(|end| end == HTML);
     let format = format.unwrap_or(if is_page { Format::Html } else { Format::Text });
     let mut report = find(of, time)?;
     // A debug file may have come since.
@@ -82,7 +84,8 @@ fn find(of: &str, time: Option<Span>) -> Result<Report> {
         );
         return of_alert(&Client::connect()?, of);
     }
-    let is_number = (1..=MAX_PID_DIGITS).contains(&of.len()) && of.bytes().all(|c| c.is_ascii_digit());
+    let is_number =
+        (1..=MAX_PID_DIGITS).contains(&of.len()) && of.bytes().all(|c| c.is_ascii_digit());
     if is_number && let Ok(pid) = of.parse() {
         return of_process(&Client::connect()?, pid, time);
     }
@@ -154,7 +157,9 @@ fn of_process(client: &Client, pid: u32, time: Option<Span>) -> Result<Report> {
     report.time = Some(now);
     report.curve = client.curve(pid, 0).ok();
     report.version = Some(env!("CARGO_PKG_VERSION").to_owned());
-    report.started = report.started.or(age.and_then(|age| now.checked_sub(age).ok()));
+    report.started = report
+        .started
+        .or(age.and_then(|age| now.checked_sub(age).ok()));
     if let Some(captured) = captured {
         report.add(StackCapture {
             time: now,

@@ -4,7 +4,7 @@ use super::Report;
 use crate::site::{Attribution, Frame, Site, words};
 
 /// More than one site can hold. Whoever adds up lines, these or others, does not overflow.
-const MAX_BYTES: u64 = 1 << 44;
+pub(super) const MAX_BYTES: u64 = 1 << 44;
 
 /// A line for each site: `comm;outermost;…;innermost bytes`.
 ///

@@ -204,12 +204,7 @@ fn write_steps(writer: &mut Writer, steps: &[Step]) {
 }
 
 /// A part with its heading.
-fn section(
-    writer: &mut Writer,
-    id: &'static str,
-    heading: &str,
-    write: impl FnOnce(&mut Writer),
-) {
+fn section(writer: &mut Writer, id: &'static str, heading: &str, write: impl FnOnce(&mut Writer)) {
     writer.raw("\n");
     let label = format!("{id}-heading");
     writer.within("section", &[("aria-labelledby", &label)], |writer| {

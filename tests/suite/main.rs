@@ -11,6 +11,7 @@ mod manual;
 mod monitoring;
 mod packaging;
 mod progress;
+mod page;
 mod replay;
 mod report;
 mod stacks;

@@ -116,12 +116,21 @@ mod tests {
             said(3, Change::Reminded, Reach::People),
             said(1, Change::Cleared, Reach::Records),
         ]);
-        let next: Vec<_> = changed.next().into_iter().map(|alert| (alert.id, alert.change)).collect();
+        let next: Vec<_> = changed
+            .next()
+            .into_iter()
+            .map(|alert| (alert.id, alert.change))
+            .collect();
         let expected = [(1, Change::Cleared), (2, Change::Raised)];
-        assert_eq!(next, expected.map(|(id, change)| (format!("{id:012x}"), change)));
+        assert_eq!(
+            next,
+            expected.map(|(id, change)| (format!("{id:012x}"), change))
+        );
         assert!(changed.next().is_empty());
 
-        let storm: Vec<_> = (0..1000).map(|id| said(id, Change::Raised, Reach::All)).collect();
+        let storm: Vec<_> = (0..1000)
+            .map(|id| said(id, Change::Raised, Reach::All))
+            .collect();
         changed.put(&storm);
         let mut rounds = 0;
         let mut last = String::new();

@@ -53,45 +53,57 @@ impl Frame {
         let attributes = [("class", "chart"), ("role", "img"), ("aria-label", text)];
         writer.within("div", &attributes, |writer| {
             let sizes = scale::sizes(self.bottom, self.top, N_SIZES);
-            writer.within("svg", &[("class", "sizes"), ("aria-hidden", "true")], |writer| {
-                for size in &sizes {
-                    let y = percent(self.y(*size));
-                    let place = [("x", "100%"), ("y", y.as_str()), ("dy", "0.35em")];
-                    writer.element("text", &place, &Bytes(*size as u64).to_string());
-                }
-            });
+            writer.within(
+                "svg",
+                &[("class", "sizes"), ("aria-hidden", "true")],
+                |writer| {
+                    for size in &sizes {
+                        let y = percent(self.y(*size));
+                        let place = [("x", "100%"), ("y", y.as_str()), ("dy", "0.35em")];
+                        writer.element("text", &place, &Bytes(*size as u64).to_string());
+                    }
+                },
+            );
             let (marks, step) = self.clock(from, times);
-            writer.within("svg", &[("class", "plot"), ("aria-hidden", "true")], |writer| {
-                for size in &sizes {
-                    self.horizontal(writer, "grid", *size);
-                }
-                for (secs, _) in &marks {
-                    self.vertical(writer, "grid", *secs);
-                }
-                self.stretched(writer, shapes);
-                for shape in shapes {
-                    self.fixed(writer, shape);
-                }
-            });
-            writer.within("svg", &[("class", "times"), ("aria-hidden", "true")], |writer| {
-                for (secs, time) in &marks {
-                    let x = percent(self.x(*secs));
-                    let format = match step {
-                        0..60 => "%H:%M:%S",
-                        60..86_400 => "%H:%M",
-                        86_400..7_776_000 => "%b %-d",
-                        _ => "%Y-%m",
-                    };
-                    // What is at an edge stays within.
-                    let anchor = match self.x(*secs) {
-                        part if part < 0.04 => "start",
-                        part if part > 0.96 => "end",
-                        _ => "middle",
-                    };
-                    let place = [("x", x.as_str()), ("y", "14"), ("text-anchor", anchor)];
-                    writer.element("text", &place, &times.tell(*time, format));
-                }
-            });
+            writer.within(
+                "svg",
+                &[("class", "plot"), ("aria-hidden", "true")],
+                |writer| {
+                    for size in &sizes {
+                        self.horizontal(writer, "grid", *size);
+                    }
+                    for (secs, _) in &marks {
+                        self.vertical(writer, "grid", *secs);
+                    }
+                    self.stretched(writer, shapes);
+                    for shape in shapes {
+                        self.fixed(writer, shape);
+                    }
+                },
+            );
+            writer.within(
+                "svg",
+                &[("class", "times"), ("aria-hidden", "true")],
+                |writer| {
+                    for (secs, time) in &marks {
+                        let x = percent(self.x(*secs));
+                        let format = match step {
+                            0..60 => "%H:%M:%S",
+                            60..86_400 => "%H:%M",
+                            86_400..7_776_000 => "%b %-d",
+                            _ => "%Y-%m",
+                        };
+                        // What is at an edge stays within.
+                        let anchor = match self.x(*secs) {
+                            part if part < 0.04 => "start",
+                            part if part > 0.96 => "end",
+                            _ => "middle",
+                        };
+                        let place = [("x", x.as_str()), ("y", "14"), ("text-anchor", anchor)];
+                        writer.element("text", &place, &times.tell(*time, format));
+                    }
+                },
+            );
         });
     }
 
@@ -159,13 +171,22 @@ impl Frame {
             Shape::Level(class, bytes, name) => {
                 self.horizontal(writer, class, *bytes);
                 let y = percent(self.y(*bytes));
-                let place = [("class", *class), ("x", "6"), ("y", y.as_str()), ("dy", "-5")];
+                let place = [
+                    ("class", *class),
+                    ("x", "6"),
+                    ("y", y.as_str()),
+                    ("dy", "-5"),
+                ];
                 writer.element("text", &place, name);
             }
             Shape::Moment(class, secs, name) => {
                 self.vertical(writer, class, *secs);
                 let (part, x) = (self.x(*secs), percent(self.x(*secs)));
-                let (anchor, dx) = if part > 0.5 { ("end", "-5") } else { ("start", "5") };
+                let (anchor, dx) = if part > 0.5 {
+                    ("end", "-5")
+                } else {
+                    ("start", "5")
+                };
                 let place = [
                     ("class", *class),
                     ("x", x.as_str()),
@@ -178,7 +199,12 @@ impl Frame {
             }
             Shape::Dot(class, (secs, bytes)) => {
                 let (x, y) = (percent(self.x(*secs)), percent(self.y(*bytes)));
-                let place = [("class", *class), ("cx", x.as_str()), ("cy", &y), ("r", "4")];
+                let place = [
+                    ("class", *class),
+                    ("cx", x.as_str()),
+                    ("cy", &y),
+                    ("r", "4"),
+                ];
                 writer.empty("circle", &place);
             }
         }
@@ -186,7 +212,10 @@ impl Frame {
 }
 
 fn line(writer: &mut Writer, class: &'static str, ends: &[(&'static str, &str)]) {
-    let attributes: Vec<_> = [("class", class)].into_iter().chain(ends.iter().copied()).collect();
+    let attributes: Vec<_> = [("class", class)]
+        .into_iter()
+        .chain(ends.iter().copied())
+        .collect();
     writer.empty("line", &attributes);
 }
 

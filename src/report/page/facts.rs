@@ -28,8 +28,12 @@ pub(super) fn write(writer: &mut Writer, report: &Report, times: &Times<'_>) {
 /// The gates that it has passed, or of a process that somebody asks about those of the best lane.
 fn gates(writer: &mut Writer, report: &Report) {
     let explained = report.explained.as_ref();
-    let looks = explained.into_iter().flat_map(|explained| &explained.sources);
-    let look = looks.filter_map(|source| source.explanation.as_ref()?.best()).next();
+    let looks = explained
+        .into_iter()
+        .flat_map(|explained| &explained.sources);
+    let look = looks
+        .filter_map(|source| source.explanation.as_ref()?.best())
+        .next();
     let (heading, checks) = match (&report.alert, look) {
         (Some(alert), _) if !alert.gates.is_empty() => ("Why it is taken for a leak", &alert.gates),
         (_, Some(look)) => ("What the gates find", &look.gates),
@@ -39,7 +43,13 @@ fn gates(writer: &mut Writer, report: &Report) {
         writer.within("table", &[("class", "gates")], |writer| {
             writer.within("thead", &[], |writer| {
                 writer.within("tr", &[], |writer| {
-                    for (heading, class) in [("", ""), ("Gate", ""), ("Found", "number"), ("Asked", "number"), ("Meaning", "wide")] {
+                    for (heading, class) in [
+                        ("", ""),
+                        ("Gate", ""),
+                        ("Found", "number"),
+                        ("Asked", "number"),
+                        ("Meaning", "wide"),
+                    ] {
                         let attributes = [("scope", "col"), ("class", class)];
                         match heading.is_empty() {
                             true => writer.element("td", &[], ""),
@@ -78,7 +88,11 @@ fn process(writer: &mut Writer, report: &Report, times: &Times<'_>) {
         0 | 1 => String::new(),
         n => format!(", the fastest of {n} that leak"),
     };
-    fact(writer, "Process", &format!("{} (pid {}){more}", report.comm, report.pid));
+    fact(
+        writer,
+        "Process",
+        &format!("{} (pid {}){more}", report.comm, report.pid),
+    );
     if let Some(started) = report.started {
         moment(writer, "Started", times, started);
     }
@@ -94,9 +108,15 @@ fn process(writer: &mut Writer, report: &Report, times: &Times<'_>) {
     }
     let uid = alert.map_or(report.uid, |alert| alert.uid);
     let user = alert.and_then(|alert| alert.user.as_ref());
-    fact(writer, "User", &user.map_or_else(|| uid.to_string(), |user| format!("{user} ({uid})")));
+    fact(
+        writer,
+        "User",
+        &user.map_or_else(|| uid.to_string(), |user| format!("{user} ({uid})")),
+    );
     let explained = report.explained.as_deref();
-    let cgroup = alert.map(|alert| alert.cgroup.as_str()).filter(|cgroup| !cgroup.is_empty());
+    let cgroup = alert
+        .map(|alert| alert.cgroup.as_str())
+        .filter(|cgroup| !cgroup.is_empty());
     let limit = match (alert, explained) {
         (Some(alert), _) => alert.limit_bytes.zip(alert.limit_kind),
         (None, Some(explained)) => explained.limit_bytes.zip(explained.limit_kind),
@@ -143,17 +163,22 @@ fn configuration(writer: &mut Writer, report: &Report) {
     if report.rule.is_empty() {
         return;
     }
-    section(writer, "rule", "Configuration that fired", |writer| match toml(report) {
-        Some(text) => {
-            // Who cannot point scrolls it by keys.
-            let attributes = [("tabindex", "0"), ("role", "group"), ("aria-label", "TOML")];
-            writer.within("pre", &attributes, |writer| {
-                writer.element("code", &[], text.trim_end());
-            });
-        }
-        // What a rule says is only known to who had it in force.
-        None => writer.element("p", &[], &format!("Rule {}.", report.rule)),
-    });
+    section(
+        writer,
+        "rule",
+        "Configuration that fired",
+        |writer| match toml(report) {
+            Some(text) => {
+                // Who cannot point scrolls it by keys.
+                let attributes = [("tabindex", "0"), ("role", "group"), ("aria-label", "TOML")];
+                writer.within("pre", &attributes, |writer| {
+                    writer.element("code", &[], text.trim_end());
+                });
+            }
+            // What a rule says is only known to who had it in force.
+            None => writer.element("p", &[], &format!("Rule {}.", report.rule)),
+        },
+    );
 }
 
 /// The rule as the configuration writes it, without what it does not ask.
@@ -168,8 +193,14 @@ fn toml(report: &Report) -> Option<String> {
 
 fn losses(writer: &mut Writer, report: &Report) {
     let alert = report.alert.iter().flat_map(|alert| &alert.loss);
-    let missing = report.alert.iter().filter_map(|alert| alert.sites_missing.as_ref());
-    let heap = report.explained.iter().flat_map(|explained| &explained.heap_loss);
+    let missing = report
+        .alert
+        .iter()
+        .filter_map(|alert| alert.sites_missing.as_ref());
+    let heap = report
+        .explained
+        .iter()
+        .flat_map(|explained| &explained.heap_loss);
     let captures = report.captures.iter().flat_map(|capture| &capture.loss);
     let mut seen: Vec<(String, usize)> = Vec::new();
     let all = alert.chain(missing).chain(heap).chain(captures);

@@ -25,7 +25,11 @@ pub(super) fn write(writer: &mut Writer, report: &Report) {
                 };
                 figures.push((label, Bytes(source.bytes).to_string(), String::new()));
             }
-            figures.push(("age", Span::from_secs_f64(explained.age_secs).to_string(), String::new()));
+            figures.push((
+                "age",
+                Span::from_secs_f64(explained.age_secs).to_string(),
+                String::new(),
+            ));
             figures
         }
         (None, None) => return,
@@ -44,7 +48,10 @@ pub(super) fn write(writer: &mut Writer, report: &Report) {
             });
         }
     });
-    let kind = report.alert.as_ref().map_or(report.cause, |alert| alert.cause);
+    let kind = report
+        .alert
+        .as_ref()
+        .map_or(report.cause, |alert| alert.cause);
     if let Some(cause) = cause(kind) {
         writer.element("p", &[("class", "cause")], &format!("Cause: {cause}."));
     }
@@ -62,11 +69,16 @@ fn of_alert(alert: &Alert, now: Timestamp) -> Vec<(&'static str, String, String)
     figures.push(("has gained", Bytes(alert.growth_bytes).to_string(), span));
     let holds = if is_gone(alert) { "held" } else { "holds" };
     figures.push((holds, Bytes(alert.bytes).to_string(), String::new()));
-    if let Some(heap) = alert.heap_bytes_per_sec.filter(|_| alert.state == State::Firing) {
+    if let Some(heap) = alert
+        .heap_bytes_per_sec
+        .filter(|_| alert.state == State::Firing)
+    {
         figures.push(("net heap grows by", signed::rate(heap), String::new()));
     }
     if let Some(left) = forecast(alert).filter(|_| alert.state == State::Firing) {
-        let limit = alert.limit_bytes.map(|limit| format!("to {}", Bytes(limit)));
+        let limit = alert
+            .limit_bytes
+            .map(|limit| format!("to {}", Bytes(limit)));
         figures.push(("time left", left, limit.unwrap_or_default()));
     }
     figures

@@ -28,7 +28,10 @@ pub(super) fn write(writer: &mut Writer, report: &Report) {
     let n_ended = report.sites.len() - report.standing().count();
     let ended = match n_ended {
         0 => String::new(),
-        n => format!(", without {} that did not grow again", count(n, "site", "sites")),
+        n => format!(
+            ", without {} that did not grow again",
+            count(n, "site", "sites")
+        ),
     };
     let tiles = tiles(&root);
     let depth = tiles.iter().map(|each| each.depth).max().unwrap_or(0);
@@ -78,7 +81,11 @@ pub(super) fn write(writer: &mut Writer, report: &Report) {
 
 /// What the script does, shown by it.
 fn controls(writer: &mut Writer) {
-    let attributes = [("class", "controls"), ("id", "flame-controls"), ("hidden", "")];
+    let attributes = [
+        ("class", "controls"),
+        ("id", "flame-controls"),
+        ("hidden", ""),
+    ];
     writer.within("div", &attributes, |writer| {
         writer.within("label", &[], |writer| {
             writer.text("Search ");
@@ -116,14 +123,24 @@ struct Tile<'a> {
 fn tiles(root: &Node) -> Vec<Tile<'_>> {
     let mut tiles = Vec::new();
     let whole = root.bytes as f64;
-    let mut waiting = vec![Tile { node: root, depth: 0, start: 0.0, width: 1.0 }];
+    let mut waiting = vec![Tile {
+        node: root,
+        depth: 0,
+        start: 0.0,
+        width: 1.0,
+    }];
     while let Some(each) = waiting.pop() {
         let mut start = each.start;
         let mut below = Vec::new();
         for child in &each.node.children {
             let width = child.bytes as f64 / whole;
             if width >= MIN_PART {
-                below.push(Tile { node: child, depth: each.depth + 1, start, width });
+                below.push(Tile {
+                    node: child,
+                    depth: each.depth + 1,
+                    start,
+                    width,
+                });
             }
             start += width;
         }
@@ -134,7 +151,12 @@ fn tiles(root: &Node) -> Vec<Tile<'_>> {
 }
 
 fn write_tile(writer: &mut Writer, each: &Tile<'_>, whole: u64) {
-    let Tile { node, depth, start, width } = each;
+    let Tile {
+        node,
+        depth,
+        start,
+        width,
+    } = each;
     let (y, height) = ((depth * ROW).to_string(), (ROW - 1).to_string());
     let (x, part) = (percent(*start), percent(*width));
     let bytes = node.bytes.to_string();

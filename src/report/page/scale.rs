@@ -46,7 +46,10 @@ mod tests {
             assert_eq!(sizes(bottom * mib, top * mib, 4), expected);
         }
         assert_eq!(times(61.0, 185.0, 5), (vec![90.0, 120.0, 150.0, 180.0], 30));
-        assert_eq!(times(0.0, 90_000.0, 5), (vec![0.0, 21_600.0, 43_200.0, 64_800.0, 86_400.0], 21_600));
+        assert_eq!(
+            times(0.0, 90_000.0, 5),
+            (vec![0.0, 21_600.0, 43_200.0, 64_800.0, 86_400.0], 21_600)
+        );
         for (from, to) in [(0.0, f64::MAX), (5.0, 5.0), (0.0, 1e300)] {
             assert!(sizes(from, to, 4).len() <= 101 && times(from, to, 4).0.len() <= 101);
         }

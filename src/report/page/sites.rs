@@ -34,7 +34,12 @@ fn table(writer: &mut Writer, sites: &[Site]) {
     writer.within("table", &[("class", "sites")], |writer| {
         writer.within("thead", &[], |writer| {
             writer.within("tr", &[], |writer| {
-                for (heading, class) in [("Stays", "number"), ("Count", "number"), ("Again", ""), ("Site and its stack", "")] {
+                for (heading, class) in [
+                    ("Stays", "number"),
+                    ("Count", "number"),
+                    ("Again", ""),
+                    ("Site and its stack", ""),
+                ] {
                     writer.element("th", &[("scope", "col"), ("class", class)], heading);
                 }
             });
@@ -99,7 +104,11 @@ fn captures(writer: &mut Writer, report: &Report, times: &Times<'_>) {
             writer.within("li", &[], |writer| {
                 writer.text("Captured until ");
                 times.write(writer, capture.time);
-                writer.text(&format!(", for {}: {}", text::seen(capture), capture.method));
+                writer.text(&format!(
+                    ", for {}: {}",
+                    text::seen(capture),
+                    capture.method
+                ));
             });
         }
     });

@@ -17,7 +17,11 @@ impl Times<'_> {
         let utc = time.strftime("%Y-%m-%d %H:%M:%S UTC").to_string();
         let machine = time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
         let attributes = [("datetime", machine.as_str()), ("title", &utc)];
-        writer.element("time", &attributes, &self.tell(time, "%Y-%m-%d %H:%M:%S %Z"));
+        writer.element(
+            "time",
+            &attributes,
+            &self.tell(time, "%Y-%m-%d %H:%M:%S %Z"),
+        );
     }
 
     /// In a format of its own.

@@ -95,7 +95,9 @@ impl Trend {
         if last <= first {
             return None;
         }
-        let net = kept.map(|curve| curve.net_heap.as_slice()).unwrap_or_default();
+        let net = kept
+            .map(|curve| curve.net_heap.as_slice())
+            .unwrap_or_default();
         let net = net.iter().take(MAX_POINTS);
         let net = in_order(net.map(|point| (-point.secs_ago, point.net_bytes as f64)));
         let net: Vec<_> = net.into_iter().filter(|(secs, _)| *secs >= first).collect();
@@ -107,12 +109,19 @@ impl Trend {
             }
             _ => (Vec::new(), 0.0),
         };
-        Some(Self { from, pages, heap, heap_bytes })
+        Some(Self {
+            from,
+            pages,
+            heap,
+            heap_bytes,
+        })
     }
 
     fn forecast(&self, alert: &Alert) -> Option<Forecast> {
         let likely = alert.exhausts_in_secs? as f64;
-        let low = alert.exhausts_in_secs_low.map_or(likely, |secs| secs as f64);
+        let low = alert
+            .exhausts_in_secs_low
+            .map_or(likely, |secs| secs as f64);
         let is_known = alert.exhausts_in_secs_low.is_some();
         let high = alert.exhausts_in_secs_high.map(|secs| secs as f64);
         let high = if is_known { high } else { Some(likely) };
@@ -136,7 +145,12 @@ impl Trend {
     ) -> (Vec<Shape>, Option<Frame>) {
         let (first, last) = (self.pages[0], self.pages[self.pages.len() - 1]);
         let mut shapes = Vec::new();
-        let mut sizes: Vec<f64> = self.pages.iter().chain(&self.heap).map(|place| place.1).collect();
+        let mut sizes: Vec<f64> = self
+            .pages
+            .iter()
+            .chain(&self.heap)
+            .map(|place| place.1)
+            .collect();
         let mut right = last.0;
         if let Some(alert) = open {
             let now = last.0;
@@ -153,7 +167,13 @@ impl Trend {
             let past = last.0 - first.0;
             let is_near = forecast.likely <= past * FAR;
             let shown = match is_near {
-                true => forecast.high.unwrap_or(f64::INFINITY).min(forecast.likely * 1.6) * 1.04,
+                true => {
+                    forecast
+                        .high
+                        .unwrap_or(f64::INFINITY)
+                        .min(forecast.likely * 1.6)
+                        * 1.04
+                }
                 false => past * SOME,
             };
             right = right.max(forecast.at.0 + shown);
@@ -170,7 +190,9 @@ impl Trend {
             sizes_now.fold(0.0, f64::max),
         );
         let reach = match (forecast, limit) {
-            (Some(forecast), Some((alert, limit))) => Some((forecast.reach, limit_name(alert, limit, forecast.reach))),
+            (Some(forecast), Some((alert, limit))) => {
+                Some((forecast.reach, limit_name(alert, limit, forecast.reach)))
+            }
             // Without a forecast a line far above would make the growth flat.
             (None, Some((alert, limit))) => {
                 let size = limit as f64;
@@ -200,8 +222,16 @@ impl Trend {
             true => 0.0,
             false => (least - room).max(0.0),
         };
-        let frame = Frame { left: first.0, right, bottom, top: most + room };
-        let is_seen = frame.right > frame.left && frame.top > frame.bottom && frame.top < 1e20 && frame.right - frame.left < 1e12;
+        let frame = Frame {
+            left: first.0,
+            right,
+            bottom,
+            top: most + room,
+        };
+        let is_seen = frame.right > frame.left
+            && frame.top > frame.bottom
+            && frame.top < 1e20
+            && frame.right - frame.left < 1e12;
         (shapes, is_seen.then_some(frame))
     }
 
@@ -227,7 +257,10 @@ impl Trend {
             let sign = if self.heap_bytes < 0.0 { "-" } else { "+" };
             let bytes = Bytes(self.heap_bytes.abs() as u64);
             let began = Span::from_secs_f64(last.0 - self.heap[0].0);
-            legend.push(("heap", format!("net heap, {sign}{bytes} in {began}, drawn from where its measuring began")));
+            legend.push((
+                "heap",
+                format!("net heap, {sign}{bytes} in {began}, drawn from where its measuring began"),
+            ));
         }
         if let Some(alert) = open {
             let low = Rate::from_bytes_per_sec(alert.growth_bytes_per_sec_low);
@@ -241,7 +274,10 @@ impl Trend {
                     |(bytes, kind)| format!("{kind} ({})", Bytes(bytes)),
                 );
                 let beyond = if seen { "" } else { ", beyond this picture" };
-                legend.push(("fan", format!("forecast: {limit} is reached in {left}{beyond}")));
+                legend.push((
+                    "fan",
+                    format!("forecast: {limit} is reached in {left}{beyond}"),
+                ));
             }
         }
         legend
@@ -321,7 +357,12 @@ fn swatch(writer: &mut Writer, class: &'static str) {
             writer.empty("rect", &place);
         }
         _ => {
-            let ends = [("class", class), ("x2", "100%"), ("y1", "50%"), ("y2", "50%")];
+            let ends = [
+                ("class", class),
+                ("x2", "100%"),
+                ("y1", "50%"),
+                ("y2", "50%"),
+            ];
             writer.empty("line", &ends);
         }
     });

@@ -1,10 +1,16 @@
 //! Stacks that begin alike, put together. Pure.
 
+use std::collections::HashMap;
+
 use crate::report::Report;
+use crate::report::folded::MAX_BYTES;
 use crate::site::{Attribution, Frame, Site, words};
 
 /// Characters of a function in its box.
 const MAX_LABEL: usize = 80;
+/// Frames of a stack, the innermost ones: as many as the daemon keeps. Whoever has written this report
+/// may have more.
+const MAX_FRAMES: usize = 256;
 /// Characters of a function for who points at its box.
 const MAX_TITLE: usize = 300;
 
@@ -21,6 +27,8 @@ pub(super) struct Node {
     pub bytes: u64,
     /// The first is where most stays.
     pub children: Vec<Self>,
+    /// Where each of them is, as long as they are put together.
+    places: HashMap<(String, &'static str), usize>,
 }
 
 /// Whose code it is.
@@ -73,10 +81,12 @@ pub(super) fn tree(report: &Report) -> Node {
     let process = format!("{} (pid {})", report.comm, report.pid);
     let mut root = Node::new(process.clone(), process, Kind::Note);
     for site in report.standing() {
-        root.bytes = root.bytes.saturating_add(site.bytes);
+        // More than one site can hold would be more than its box.
+        let bytes = site.bytes.min(MAX_BYTES);
+        root.bytes = root.bytes.saturating_add(bytes);
         let mut node = &mut root;
         for next in path(report, site) {
-            node = node.child(next, site.bytes);
+            node = node.child(next, bytes);
         }
     }
     root.sort();
@@ -85,23 +95,31 @@ pub(super) fn tree(report: &Report) -> Node {
 
 impl Node {
     fn new(label: String, title: String, kind: Kind) -> Self {
-        Self { label, title, kind, bytes: 0, children: Vec::new() }
+        Self {
+            label,
+            title,
+            kind,
+            bytes: 0,
+            children: Vec::new(),
+            places: HashMap::new(),
+        }
     }
 
     fn child(&mut self, wanted: Self, bytes: u64) -> &mut Self {
-        let same = |child: &Self| child.title == wanted.title && child.kind == wanted.kind;
-        let index = self.children.iter().position(same).unwrap_or_else(|| {
+        let key = (wanted.title.clone(), wanted.kind.class());
+        let index = *self.places.entry(key).or_insert(self.children.len());
+        if index == self.children.len() {
             self.children.push(wanted);
-            self.children.len() - 1
-        });
+        }
         let child = &mut self.children[index];
         child.bytes = child.bytes.saturating_add(bytes);
         child
     }
 
-    /// As deep as a stack, which is bounded by what a report may have.
+    /// No deeper than a stack, which is bounded.
     fn sort(&mut self) {
-        self.children.sort_by_key(|child| std::cmp::Reverse(child.bytes));
+        self.children
+            .sort_by_key(|child| std::cmp::Reverse(child.bytes));
         self.children.iter_mut().for_each(Self::sort);
     }
 }
@@ -115,9 +133,10 @@ fn path(report: &Report, site: &Site) -> Vec<Node> {
         Attribution::Touched => Some("touched for the first time"),
         Attribution::Kernel => Some("kernel memory"),
     };
-    let cut = site.cut.is_some().then_some("callers are missing");
+    let is_cut = site.cut.is_some() || site.frames.len() > MAX_FRAMES;
+    let cut = is_cut.then_some("callers are missing");
     let notes = [kind, cut].into_iter().flatten().map(note);
-    let frames = site.frames.iter().rev();
+    let frames = site.frames.iter().take(MAX_FRAMES).rev();
     let frames = frames.map(|frame| of_frame(report, site.attribution, frame));
     notes.chain(frames).collect()
 }
@@ -158,10 +177,15 @@ mod tests {
             vec![site(5, &[1, 8, 9]), site(7, &[2, 8, 9]), site(1, &[3, 9])],
         )]);
         let root = tree(&found);
-        assert_eq!((root.bytes, root.label.as_str()), (13, "postgres (pid 812)"));
+        assert_eq!(
+            (root.bytes, root.label.as_str()),
+            (13, "postgres (pid 812)")
+        );
         let names = |node: &Node| -> Vec<_> {
             let children = node.children.iter();
-            children.map(|child| (child.label.clone(), child.bytes)).collect()
+            children
+                .map(|child| (child.label.clone(), child.bytes))
+                .collect()
         };
         let named = |name: &str, bytes| (name.to_owned(), bytes);
         assert_eq!(names(&root), [named("f9", 13)]);
