@@ -19,7 +19,7 @@ pub use glob::Glob;
 pub use load::load_file;
 pub use rule::{Critical, Fast, Match, Rule, RuleName, Rules, Severity, Subject};
 pub use search::Search;
-pub use sink::{Alertmanager, Dbus, Hook, Journal, Mail, Metrics, Route, Tls};
+pub use sink::{Alertmanager, Dbus, Hook, Journal, Mail, MailReport, Metrics, Route, Tls};
 pub use sustained::Sustained;
 
 use serde::{Deserialize, Serialize};

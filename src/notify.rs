@@ -14,6 +14,7 @@ mod follow;
 mod inbox;
 mod lock;
 mod memory;
+mod pages;
 mod reconcile;
 mod server;
 mod shown;

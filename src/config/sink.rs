@@ -54,6 +54,18 @@ pub struct Mail {
     pub password_file: PathBuf,
     /// How long the server may take for one answer, or the program for one mail.
     pub timeout: Span,
+    /// Whether a mail of one alert brings its report along.
+    pub report: MailReport,
+}
+
+/// Whether mails bring reports along.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MailReport {
+    /// They do not.
+    None,
+    /// As a page for a browser, in a file.
+    Attach,
 }
 
 /// How the connection to the mail server is protected.
@@ -149,6 +161,7 @@ impl Default for Mail {
             username: String::new(),
             password_file: PathBuf::new(),
             timeout: Span::from_secs(30),
+            report: MailReport::None,
         }
     }
 }

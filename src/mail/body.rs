@@ -143,9 +143,9 @@ Time       Sun 2026-11-22 03:01:07 CET
 
 See the details:
   memleakctl show 5c0f3a91d27e
-See every place that allocates, or draw a flame graph:
+See every place that allocates, here or in a browser:
   memleakctl report 5c0f3a91d27e
-  memleakctl report 5c0f3a91d27e --format svg --output leak.svg
+  memleakctl report 5c0f3a91d27e --output leak.html
 Take note of it, which ends its reminders:
   memleakctl ack 5c0f3a91d27e
 Hear nothing of the kind for a while:

@@ -18,10 +18,15 @@ use super::plot::Plot;
 use super::text::{clean_for_header, shorten};
 use super::thread::domain;
 use crate::alert::Alert;
-use crate::config;
+use crate::config::{self, MailReport};
+use crate::report::{self, Report, is_id};
 
 /// So many incidents a digest refers to; a mail program needs no more to find it.
 const MAX_REFERENCES: usize = 20;
+
+/// The largest page that is attached, in bytes: less than half of what a mail may have, as letters
+/// stand for more of them in a mail.
+const MAX_PAGE: usize = 256 << 10;
 
 /// Composes the message of a letter.
 ///
@@ -44,6 +49,8 @@ struct Content {
     html: String,
     /// The picture, and its Content-ID.
     picture: Option<(Plot, String)>,
+    /// The name of a page, and the page.
+    page: Option<(String, String)>,
 }
 
 fn compose_in(
@@ -70,7 +77,7 @@ fn compose_in(
     );
     let id = letter.id(sequence);
     let content = match &letter.stories[..] {
-        [_] => of_one(letter, zone, &format!("curve.{id}@{domain}")),
+        [_] => of_one(letter, zone, &format!("curve.{id}@{domain}"), mail.report),
         _ => of_many(letter, zone),
     };
     let message_id = match &letter.stories[..] {
@@ -103,6 +110,7 @@ fn compose_in(
             content.text,
             content.html,
             content.picture,
+            content.page,
             &id,
         ))
         .context("composing a mail")?;
@@ -117,7 +125,12 @@ fn changes(letter: &Letter<'_>) -> String {
     changes.collect::<Vec<_>>().join(", ")
 }
 
-fn of_one(letter: &Letter<'_>, zone: &TimeZone, picture_id: &str) -> Content {
+fn of_one(
+    letter: &Letter<'_>,
+    zone: &TimeZone,
+    picture_id: &str,
+    with: MailReport,
+) -> Content {
     let story = &letter.stories[0];
     let alert = story.last();
     let page = Page::of(alert, zone);
@@ -137,7 +150,23 @@ fn of_one(letter: &Letter<'_>, zone: &TimeZone, picture_id: &str) -> Content {
         text: body::text(&page),
         html: html::html(&page, shown),
         picture,
+        page: match with {
+            MailReport::None => None,
+            MailReport::Attach => attached(alert, zone),
+        },
     }
+}
+
+/// The page of an alert, of what is in the alert itself: a mail that is composed again is the same.
+fn attached(alert: &Alert, zone: &TimeZone) -> Option<(String, String)> {
+    let mut report = Report {
+        sites: alert.sites.clone(),
+        ..Report::of(alert)
+    };
+    report.tell(alert, None);
+    let page = report::page::page(&report, zone);
+    let name = if is_id(&alert.id) { &alert.id } else { "alert" };
+    (page.len() <= MAX_PAGE).then(|| (format!("memleakd-{name}.html"), page))
 }
 
 fn of_many(letter: &Letter<'_>, zone: &TimeZone) -> Content {
@@ -158,6 +187,7 @@ fn of_many(letter: &Letter<'_>, zone: &TimeZone) -> Content {
         html: digest.html(),
         subject: digest.subject,
         picture: None,
+        page: None,
     }
 }
 
@@ -191,6 +221,29 @@ fn alternatives(
     text: String,
     html: String,
     picture: Option<(Plot, String)>,
+    page: Option<(String, String)>,
+    id: &str,
+) -> MultiPart {
+    let Some((name, page)) = page else {
+        return message(text, html, picture, id);
+    };
+    let all = MultiPart::builder()
+        .kind(MultiPartKind::Mixed)
+        .boundary(boundary("mixed", id));
+    let page = Attachment::new(name).body(page, ContentType::TEXT_HTML);
+    all.multipart(message(text, html, picture, id))
+        .singlepart(page)
+}
+
+fn boundary(name: &str, id: &str) -> String {
+    let id: String = id.chars().take(40).collect();
+    format!("=_{name}_{id}")
+}
+
+fn message(
+    text: String,
+    html: String,
+    picture: Option<(Plot, String)>,
     id: &str,
 ) -> MultiPart {
     let part = |text, kind| {
@@ -198,12 +251,7 @@ fn alternatives(
             .header(kind)
             .body(quoted_printable(text))
     };
-    let start = |kind, name| {
-        let id: String = id.chars().take(40).collect();
-        MultiPart::builder()
-            .kind(kind)
-            .boundary(format!("=_{name}_{id}"))
-    };
+    let start = |kind, name| MultiPart::builder().kind(kind).boundary(boundary(name, id));
     let alternatives = start(MultiPartKind::Alternative, "alternatives")
         .singlepart(part(text, ContentType::TEXT_PLAIN));
     let html = part(html, ContentType::TEXT_HTML);
@@ -259,6 +307,41 @@ mod tests {
         };
         for changes in [vec![drawn.clone()], vec![drawn, other]] {
             assert_eq!(composed(&changes), composed(&changes));
+        }
+    }
+
+    #[test]
+    fn a_page_is_attached_if_that_is_wished_and_the_same_again() {
+        let curve = [(60.0, 1), (0.0, 2)]
+            .map(|(secs_ago, bytes)| Point { secs_ago, bytes })
+            .to_vec();
+        let drawn = Alert { curve, ..leak() };
+        let with = |report, changes: &[Alert]| {
+            let mail = config::Mail { report, ..mail() };
+            let letters = letters(changes, &mail, &Told::default());
+            let message = compose_in(&TimeZone::UTC, &letters[0], &mail, 1).expect("composes");
+            String::from_utf8(message).expect("is ASCII")
+        };
+        let attach = |changes: &[Alert]| with(MailReport::Attach, changes);
+        let one = attach(std::slice::from_ref(&drawn));
+        for expected in [
+            "multipart/mixed",
+            "Content-Disposition: attachment; filename=\"memleakd-5c0f3a91d27e.html\"",
+            "growth.png",
+        ] {
+            assert!(one.contains(expected), "{expected}: {one}");
+        }
+        assert_eq!(one, attach(std::slice::from_ref(&drawn)));
+        assert!(one.len() < 128 << 10 && one.lines().all(|line| line.len() <= 998));
+        let other = Alert {
+            id: "0123456789ab".to_owned(),
+            ..leak()
+        };
+        for without in [
+            with(MailReport::None, std::slice::from_ref(&drawn)),
+            attach(&[drawn, other]),
+        ] {
+            assert!(!without.contains("attachment"), "{without}");
         }
     }
 

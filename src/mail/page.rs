@@ -150,10 +150,10 @@ pub(crate) fn steps(alert: &Alert) -> Vec<Step> {
         false => vec![
             step("See the details:", vec![format!("memleakctl show {id}")]),
             step(
-                "See every place that allocates, or draw a flame graph:",
+                "See every place that allocates, here or in a browser:",
                 vec![
                     format!("memleakctl report {id}"),
-                    format!("memleakctl report {id} --format svg --output leak.svg"),
+                    format!("memleakctl report {id} --output leak.html"),
                 ],
             ),
         ],

@@ -5,14 +5,14 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
 use jiff::Timestamp;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 use zbus::{Connection, connection};
 
 use super::daemon::{self, Daemon};
 use super::inbox::{Inbox, News, Reaction};
 use super::memory::Memory;
 use super::server::{self, Action, Server};
-use super::{Call, Incident, Place, Shown, Subject, lock, reconcile, words};
+use super::{Call, Incident, Place, Shown, Subject, lock, pages, reconcile, words};
 use crate::alert::Alert;
 use crate::wait::Backoff;
 
@@ -22,6 +22,8 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 const SETTLING: Duration = Duration::from_millis(500);
 /// So many questions of memleakd's are on the screen at most, for a password.
 const MAX_ASKED: usize = 4;
+/// So many programs that show pages are waited for at most.
+const MAX_OPENED: usize = 8;
 /// The specification's reason for a bubble that is gone: the person has put it away.
 const DISMISSED: u32 = 2;
 
@@ -57,6 +59,7 @@ pub fn run() -> Result<()> {
 /// The one who waits, asks, shows and remembers.
 struct Agent {
     inbox: Arc<Inbox>,
+    session: Connection,
     server: Server,
     /// The session bus, which is a part of the screen's name.
     bus: String,
@@ -74,6 +77,7 @@ struct Agent {
     test: Option<u32>,
     failure: Option<u32>,
     n_asked: Arc<AtomicUsize>,
+    n_opened: Arc<AtomicUsize>,
     /// When to ask memleakd, and when to try to show again what could not be shown.
     ask_at: Option<Instant>,
     show_at: Option<Instant>,
@@ -88,7 +92,8 @@ impl Agent {
         Self {
             inbox,
             bus: session.server_guid().to_string(),
-            server: Server::new(session),
+            server: Server::new(session.clone()),
+            session,
             screen,
             has_met_server: false,
             daemon: None,
@@ -99,6 +104,7 @@ impl Agent {
             test: None,
             failure: None,
             n_asked: Arc::default(),
+            n_opened: Arc::default(),
             ask_at: None,
             show_at: None,
             asking: Backoff::default(),
@@ -166,6 +172,9 @@ impl Agent {
                 Err(error) => warn!("memleakd's test cannot be shown: {error:#}"),
             }
         }
+        for subject in news.details {
+            self.shown.detail(&subject);
+        }
         for (what, why) in news.failures {
             self.fail(what, &why);
         }
@@ -213,11 +222,9 @@ impl Agent {
                 if let (Some(subject), Some(action)) = (subject, Action::of(&action)) {
                     // Most servers take a bubble away when an action is chosen, and say that the
                     // person did. From here on that number means nothing, whatever is said of it.
-                    match action {
-                        Action::Details => self.shown.detail(&subject),
-                        Action::Acknowledge | Action::Silence => {
-                            self.shown.leave(&subject, Place::Away);
-                        }
+                    match (action, &subject) {
+                        (Action::Details, Subject::Group) => self.shown.detail(&subject),
+                        _ => self.shown.leave(&subject, Place::Away),
                     }
                     if let Err(error) = self.server.close(id) {
                         warn!("{error:#}, ignoring");
@@ -237,7 +244,7 @@ impl Agent {
             .iter()
             .find(|alert| Incident::of(alert) == *incident);
         let what = match action {
-            Action::Details => return,
+            Action::Details => return self.open(subject.clone(), alert.cloned()),
             Action::Acknowledge => NOT_ACKNOWLEDGED,
             Action::Silence => NOT_SILENCED,
         };
@@ -266,6 +273,35 @@ impl Agent {
         if let Err(error) = asked {
             self.n_asked.fetch_sub(1, Ordering::Relaxed);
             self.inbox.fail(what, format!("{error:#}"));
+        }
+    }
+
+    /// Opens the report of an alert in a browser. Where that cannot be done, the bubble tells all that
+    /// there is room for.
+    fn open(&mut self, subject: Subject, alert: Option<Alert>) {
+        let (Some(daemon), Some(alert)) = (self.daemon.clone(), alert) else {
+            return self.shown.detail(&subject);
+        };
+        if self.n_opened.fetch_add(1, Ordering::Relaxed) >= MAX_OPENED {
+            self.n_opened.fetch_sub(1, Ordering::Relaxed);
+            return self.shown.detail(&subject);
+        }
+        let (inbox, n_opened) = (self.inbox.clone(), self.n_opened.clone());
+        let (session, subject_there) = (self.session.clone(), subject.clone());
+        let opening = spawn("page", move || {
+            let report = daemon.report(&alert);
+            pages::open(&session, &report, |opened| {
+                if let Err(error) = opened {
+                    debug!("the page of alert {} is not opened: {error:#}", alert.id);
+                    inbox.detail(subject_there);
+                }
+            });
+            n_opened.fetch_sub(1, Ordering::Relaxed);
+        });
+        if let Err(error) = opening {
+            warn!("{error:#}");
+            self.n_opened.fetch_sub(1, Ordering::Relaxed);
+            self.shown.detail(&subject);
         }
     }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use glob::Pattern;
+use jiff::Timestamp;
 use tracing::{info, warn};
 use zbus::proxy::CacheProperties;
 use zbus::{Connection, ObjectPath, Variant, connection, fdo, proxy};
@@ -13,6 +14,7 @@ use super::follow::{Heard, follow};
 use super::inbox::Inbox;
 use crate::alert::Alert;
 use crate::bus::{Dictionary, NAME, Status, from_dictionary};
+use crate::report::Report;
 use crate::sample::printable;
 use crate::wait::Backoff;
 
@@ -32,6 +34,8 @@ const SILENCE_SECS: u64 = 3600;
 trait Memleakd1 {
     async fn list_alerts(&self) -> fdo::Result<Vec<Dictionary>>;
     async fn get_status(&self) -> fdo::Result<Dictionary>;
+    async fn get_report(&self, id: &str) -> fdo::Result<Dictionary>;
+    async fn get_curve(&self, pid: u32, start_time: u64) -> fdo::Result<Dictionary>;
     #[zbus(allow_interactive_auth)]
     async fn acknowledge(&self, id: &str) -> fdo::Result<()>;
     #[zbus(allow_interactive_auth)]
@@ -80,6 +84,28 @@ impl Daemon {
             .take(MAX_ALERTS)
             .filter_map(read)
             .collect())
+    }
+
+    /// The report of an alert as it stands: as much of it as the user may see.
+    pub fn report(&self, alert: &Alert) -> Report {
+        let (kept, curve) = zbus::block_on(async {
+            let Ok(daemon) = self.proxy().await else {
+                return (None, None);
+            };
+            let kept = daemon.get_report(&alert.id).await.ok();
+            let curve = daemon.get_curve(alert.pid, alert.start_time).await.ok();
+            (kept, curve)
+        });
+        let kept = kept.and_then(|report| from_dictionary::<Report>(report).ok());
+        let kept = kept.filter(|report| report.is_of(alert));
+        let mut report = kept.unwrap_or_else(|| Report {
+            sites: alert.sites.clone(),
+            ..Report::of(alert)
+        });
+        report.tell(alert, None);
+        report.curve = curve.and_then(|curve| from_dictionary(curve).ok());
+        report.time = report.curve.as_ref().map(|_| Timestamp::now());
+        report
     }
 
     /// Takes note of an alert, for the person. Waits for as long as the person is asked for a

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use tracing::warn;
 
+use super::Subject;
 use super::daemon::Daemon;
 
 /// So many reactions of a person wait at most.
@@ -37,6 +38,8 @@ pub(super) struct News {
     pub reactions: VecDeque<Reaction>,
     /// What could not be done that the person has asked for: what, and why not.
     pub failures: Vec<(&'static str, String)>,
+    /// Whose page cannot be opened, so that their bubbles are to tell all.
+    pub details: Vec<Subject>,
 }
 
 /// What happened to a bubble.
@@ -84,6 +87,10 @@ impl Inbox {
         self.put(|news| news.failures.push((what, why)));
     }
 
+    pub fn detail(&self, subject: Subject) {
+        self.put(|news| news.details.push(subject));
+    }
+
     /// Waits for something to come, until a time if there is one.
     pub fn wait(&self, until: Option<Instant>) -> News {
         let mut news = self.lock();
@@ -121,6 +128,7 @@ impl News {
             && self.server.is_none()
             && self.reactions.is_empty()
             && self.failures.is_empty()
+            && self.details.is_empty()
             && !(self.is_hinted || self.is_test || self.is_session_over)
     }
 }

@@ -6,7 +6,7 @@ use super::chart::{Frame, Place, Shape};
 use super::section;
 use super::times::Times;
 use crate::alert::message::forecast;
-use crate::alert::{Alert, Reason, State};
+use crate::alert::{Alert, Gate, Reason, State};
 use crate::collect::LimitKind;
 use crate::html::Writer;
 use crate::quantity::{Bytes, Rate, Span};
@@ -154,7 +154,8 @@ impl Trend {
         let mut right = last.0;
         if let Some(alert) = open {
             let now = last.0;
-            let since = secs_from(self.from, alert.since).max(first.0);
+            let since = now - fitted_secs(alert);
+            let since = since.max(first.0);
             let low = alert.growth_bytes_per_sec_low;
             if low.is_finite() && low > 0.0 && since < now {
                 let bytes = alert.bytes as f64;
@@ -321,6 +322,16 @@ fn limit_name(alert: &Alert, limit_bytes: u64, reach: f64) -> String {
             format!("{kind} ({limit}): {more} more")
         }
     }
+}
+
+/// For how long the growth has lasted that the rate was found in.
+fn fitted_secs(alert: &Alert) -> f64 {
+    let lasted = alert
+        .gates
+        .iter()
+        .find(|check| check.gate == Gate::Sustained);
+    let known = alert.time.duration_since(alert.since).as_secs_f64();
+    lasted.map_or(known, |check| check.value).max(0.0)
 }
 
 /// Seconds from one time to another.
