@@ -13,6 +13,8 @@ packages="clang gcc libc6-dev libelf-dev make pkg-config zlib1g-dev"
 # Not all of these are in every archive: what is missing is left out.
 optional=
 unpacked=
+# A browser that is not in the archive: it is unpacked for the tests.
+browser=
 # Installed, these would be services of this machine: they are unpacked for the tests.
 services=
 case ${1:-build} in
@@ -23,6 +25,15 @@ test)
 	packages="$packages debhelper dpkg-dev rpm x11-apps xvfb"
 	# What shows the manual pages and checks them, and the shells that completions are tried in.
 	packages="$packages fish groff-base man-db mandoc zsh"
+	# Ubuntu's package of it is for snaps; there it comes as who tests pages brings it along.
+	if ! { command -v chromium-headless-shell || command -v chromium || command -v google-chrome; } >/dev/null; then
+		if apt-cache policy chromium-headless-shell 2>/dev/null | grep -q 'Candidate: [0-9]'; then
+			packages="$packages chromium-headless-shell"
+		elif ! [ -e target/test/chromium ]; then
+			packages="$packages python3-venv"
+			browser=playwright
+		fi
+	fi
 	for service in prometheus prometheus-alertmanager prometheus-node-exporter; do
 		[ -e "target/test/usr/bin/$service" ] || services="$services $service"
 	done
@@ -90,7 +101,7 @@ done
 if [ -n "$unpacked" ] && { command -v nginx >/dev/null || [ -e target/bench/usr/sbin/nginx ]; }; then
 	unpacked=
 fi
-[ -n "$missing$wanted$unpacked$services" ] || exit 0
+[ -n "$missing$wanted$unpacked$services$browser" ] || exit 0
 
 if [ "$(id -u)" != 0 ]; then
 	[ -z "$missing$wanted$unpacked" ] ||
@@ -118,6 +129,15 @@ if [ -n "$unpacked" ]; then
 	mkdir -p target/bench
 	(cd target/bench && apt-get -q download "$unpacked" >/dev/null 2>&1 && dpkg -x "$unpacked"_*.deb .) ||
 		echo "setup: this machine's archive has no $unpacked"
+fi
+if [ -n "$browser" ]; then
+	echo "setup: unpacking into target/test, without installing it: a browser, by $browser of PyPI"
+	python3 -m venv target/test/venv
+	target/test/venv/bin/pip -q install "$browser"
+	PLAYWRIGHT_BROWSERS_PATH=$PWD/target/test/browsers \
+		target/test/venv/bin/playwright install --with-deps --only-shell chromium >/dev/null
+	found=$(find target/test/browsers -type f \( -name headless_shell -o -name chrome-headless-shell \) | head -n 1)
+	ln -sf "$PWD/$found" target/test/chromium
 fi
 if [ -n "$services" ]; then
 	echo "setup: unpacking into target/test, without installing them:$services"

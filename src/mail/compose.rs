@@ -125,12 +125,7 @@ fn changes(letter: &Letter<'_>) -> String {
     changes.collect::<Vec<_>>().join(", ")
 }
 
-fn of_one(
-    letter: &Letter<'_>,
-    zone: &TimeZone,
-    picture_id: &str,
-    with: MailReport,
-) -> Content {
+fn of_one(letter: &Letter<'_>, zone: &TimeZone, picture_id: &str, with: MailReport) -> Content {
     let story = &letter.stories[0];
     let alert = story.last();
     let page = Page::of(alert, zone);
@@ -240,12 +235,7 @@ fn boundary(name: &str, id: &str) -> String {
     format!("=_{name}_{id}")
 }
 
-fn message(
-    text: String,
-    html: String,
-    picture: Option<(Plot, String)>,
-    id: &str,
-) -> MultiPart {
+fn message(text: String, html: String, picture: Option<(Plot, String)>, id: &str) -> MultiPart {
     let part = |text, kind| {
         SinglePart::builder()
             .header(kind)

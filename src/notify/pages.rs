@@ -89,7 +89,9 @@ fn by_portal(session: &Connection, path: &Path) -> Result<()> {
             .cache_properties(CacheProperties::No)
             .build()
             .await?;
-        portal.open_file("", (&file).into(), Default::default()).await?;
+        portal
+            .open_file("", (&file).into(), Default::default())
+            .await?;
         Ok(())
     })
 }

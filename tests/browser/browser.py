@@ -12,7 +12,8 @@ import subprocess
 import tempfile
 import time
 
-PROGRAMS = ["chromium-headless-shell", "chromium", "chromium-browser", "google-chrome"]
+UNPACKED = os.path.join(os.path.dirname(__file__), "../../target/test/chromium")
+PROGRAMS = [UNPACKED, "chromium-headless-shell", "chromium", "chromium-browser", "google-chrome"]
 
 
 def program():

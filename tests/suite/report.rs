@@ -256,7 +256,7 @@ fn what_is_no_report_is_refused_in_one_sentence() {
     for (arguments, expected) in [
         (
             vec!["no-such-file".to_owned()],
-            "\"no-such-file\" is neither an alert's id, which has 12 hexadecimal digits, nor a file",
+            "\"no-such-file\" is neither an alert's id, which has 12 hexadecimal digits, nor a process id, nor a file",
         ),
         (vec![path("empty", "")], "this is no JSON, and no report"),
         (

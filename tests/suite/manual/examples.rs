@@ -129,6 +129,7 @@ fn what_needs_no_daemon_does_what_it_says() {
     assert_eq!(said("memleakctl check"), "right\n");
     let file = |name: &str| fs::read(scene.path().join(name)).expect(name);
     assert!(String::from_utf8_lossy(&file("leak.svg")).contains("<svg"));
+    assert!(file("leak.html").starts_with(b"<!DOCTYPE html>"));
     // As gzip files begin.
     assert!(file("leak.pb.gz").starts_with(&[0x1f, 0x8b]));
 }
