@@ -129,7 +129,9 @@ class Page:
 
     def complaints(self):
         """What the console, the log and the policy have to say, and what was asked of a network."""
-        self.run("new Promise((done) => setTimeout(done, 200))")
+        until = time.monotonic() + 0.2
+        while (event := self.browser.receive(until)) is not None:
+            self.browser.events.append(event)
         found = []
         for event in self.own():
             method, said = event.get("method"), event.get("params", {})

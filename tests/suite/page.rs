@@ -170,7 +170,7 @@ fn it_says_what_the_report_says_in_the_order_in_which_it_is_asked_for() {
         ">did not</td>",
         "at least 9.5 MiB",
         ">2026-03-01 11:00:00 CET</time>",
-        "[rule.default]\ngrowth = &quot;100KiB/min&quot;",
+        "growth = &quot;100KiB/min&quot;",
         "unit = [&quot;query*&quot;]",
         "12 calls were not seen",
         "12 samples came while the buffer was full",
