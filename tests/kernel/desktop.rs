@@ -54,13 +54,22 @@ impl Session {
                 .stdout(Stdio::piped()),
         );
         first_line(bus.0.stdout.take().expect("a pipe"));
-        Self {
+        let session = Self {
             user,
             directory,
             address,
             system: system.address.clone(),
             _bus: bus,
-        }
+        };
+        // What opens pages notes them in a file, if there is one, and has no browser otherwise.
+        let (programs, opened) = (session.path("programs"), session.path("opened"));
+        fs::create_dir(&programs).expect("a directory");
+        let opener = programs.join("xdg-open");
+        let opened = opened.display();
+        let script = format!("#!/bin/sh\n[ -e {opened} ] || exit 3\necho \"$1\" >>{opened}\n");
+        fs::write(&opener, script).expect("a program");
+        fs::set_permissions(&opener, fs::Permissions::from_mode(0o755)).expect("a program");
+        session
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -127,6 +136,10 @@ impl Session {
             .env("DBUS_SESSION_BUS_ADDRESS", &self.address)
             .env("DBUS_SYSTEM_BUS_ADDRESS", &self.system)
             .env("XDG_RUNTIME_DIR", self.directory.path())
+            .env(
+                "PATH",
+                format!("{}:/usr/bin:/bin", self.path("programs").display()),
+            )
             .env("XDG_STATE_HOME", self.path("state"))
             .env_remove("JOURNAL_STREAM");
         Running::start(by(self.user, &mut command).stderr(log))
@@ -262,6 +275,45 @@ fn a_user_sees_a_bubble_of_an_own_program_from_its_beginning_to_its_end() {
 
     assert_eq!(session.asked(&["of_root"]), [""; 0]);
     drop((hostile, second, other));
+}
+
+#[test]
+#[ignore = "needs root and BTF"]
+fn details_are_a_page_in_the_browser() {
+    let bus = Bus::start();
+    let session = Session::start(USER, &bus);
+    let _server = session.server();
+    let opened = session.path("opened");
+    fs::write(&opened, "").expect("a file");
+    chown(&opened, Some(USER), Some(USER)).expect("a file");
+    let programs = TempDir::new().expect("a directory");
+    fs::set_permissions(programs.path(), fs::Permissions::from_mode(0o755)).expect("a directory");
+    let daemon = bus.daemon();
+    let _agent = session.agent();
+    let leak = leak(USER, programs.path(), "<i>leaky");
+    let raised = daemon.alert("raised", leak.pid(), SOON);
+    let id = raised["id"].as_str().expect("an id");
+    session.wait_for(1, &["Notify \"memleakd\" 0 ", "leaks memory"]);
+    session.emit("ActionInvoked", "us", "[1, 'details']");
+    let page = session.path(&format!("memleakd/{id}.html"));
+    eventually("the page", || {
+        let opened = fs::read_to_string(&opened).expect("a file");
+        opened.lines().any(|line| Path::new(line) == page)
+    });
+    let mode = |path: &Path| fs::metadata(path).expect("there").permissions().mode() & 0o777;
+    assert_eq!(mode(&page), 0o600);
+    assert_eq!(mode(page.parent().expect("a directory")), 0o700);
+    let html = fs::read_to_string(&page).expect("a page");
+    for expected in [
+        "Content-Security-Policy",
+        "&lt;i&gt;leaky",
+        "class=\"chart\"",
+    ] {
+        assert!(html.contains(expected), "{expected}: {html}");
+    }
+    // The bubble has gone, and does not tell it all over again.
+    thread::sleep(A_WHILE);
+    assert_eq!(session.asked(&["executable"]), [""; 0]);
 }
 
 #[test]
