@@ -20,7 +20,7 @@ mod snapshot;
 
 pub use client::Client;
 pub(crate) use dictionary::{Dictionary, from_dictionary};
-pub use explained::{Explained, ExplainedSource};
+pub use explained::{Explained, ExplainedSource, missing, sentence};
 pub use question::{Answer, Question, Reply, Request};
 pub use service::Service;
 pub use snapshot::{Measured, Process, Shared, Snapshot, Status};

@@ -6,6 +6,7 @@
 mod bytes;
 mod rate;
 mod share;
+pub mod signed;
 mod span;
 
 pub use bytes::Bytes;

@@ -26,13 +26,6 @@ Examples:
 Each command has examples: memleakctl COMMAND --help.
 Exit status: 0 done, 1 failed, 2 wrong arguments. More is in memleakctl(1).";
 
-const REPORT_HELP: &str = "\
-Examples:
-  memleakctl report ID -o leak.html          a page for a browser
-  memleakctl report PID --capture 30s        a process that is not said to leak
-  memleakctl report ID --json -o leak.json   to look at elsewhere:
-  memleakctl report leak.json -o leak.html";
-
 /// Shows what memleakd knows about processes that leak memory.
 #[derive(Debug, Parser)]
 #[command(name = "memleakctl", version, after_help = HELP)]
@@ -150,17 +143,12 @@ pub enum Command {
     /// Needs neither memleakd nor root. Ends with Ctrl-C, when the time is over, or when all
     /// processes that are named have ended.
     Record(Box<Recording>),
-    /// Where the memory of an alert was allocated: every place, with its stack.
-    ///
-    /// Users other than root may ask for reports of their own processes. A report that was saved with
-    /// --format json is read without memleakd, also on another machine.
-    #[command(after_help = examples::REPORT)]
     /// All that is known of a leak: every place that allocates, with its stack.
     ///
     /// As a page for a browser it has the growth, a forecast and a flame graph as well. Users other
     /// than root may ask for reports of their own processes. A report that was saved with --format
     /// json is read without memleakd, also on another machine.
-    #[command(after_help = REPORT_HELP)]
+    #[command(after_help = examples::REPORT)]
     Report {
         /// The alert's id, as "memleakctl alerts" has it, a process id, or a saved report.
         #[arg(value_name = "ID|PID|FILE", value_hint = ValueHint::FilePath)]

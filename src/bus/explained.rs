@@ -1,5 +1,9 @@
 //! What is said of a process that somebody asks about.
 
+mod sentence;
+
+pub use sentence::{missing, sentence};
+
 use serde::{Deserialize, Serialize};
 
 use crate::alert::Cause;

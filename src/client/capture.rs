@@ -4,10 +4,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-use super::{Progress, figure, json, signed};
+use super::{Progress, figure, json};
 use crate::bus::{CAPTURE_SECS, Client};
 use crate::collect::Capture;
-use crate::quantity::{Bytes, Span, count};
+use crate::quantity::{Bytes, Span, count, signed};
 use crate::site::words;
 
 /// How often the daemon is asked whether a capture is over.

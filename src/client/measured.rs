@@ -1,7 +1,6 @@
-use super::signed;
 use super::table::Table;
 use crate::bus::Measured;
-use crate::quantity::Bytes;
+use crate::quantity::{Bytes, signed};
 
 /// Processes that are measured, as a table, and below it what could not be seen of each.
 pub(super) fn table(measured: &[Measured], columns: usize) -> String {

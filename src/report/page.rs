@@ -16,7 +16,7 @@ use jiff::tz::TimeZone;
 
 use super::{Report, text};
 use crate::alert::Alert;
-use crate::client;
+use crate::bus;
 use crate::config::Severity;
 use crate::html::Writer;
 use crate::mail::{Step, Tone, steps};
@@ -141,7 +141,7 @@ fn sentence(report: &Report) -> String {
     if let Some(explained) = &report.explained
         && let Some(source) = explained.sources.first()
     {
-        return sentence_of(&client::sentence(explained, source));
+        return sentence_of(&bus::sentence(explained, source));
     }
     let what = match report.source {
         Source::Pages | Source::Heap => "memory",

@@ -62,8 +62,10 @@ Examples:
 pub(super) const REPORT: &str = "\
 Examples:
   memleakctl report de6e8beb95d0             which code leaks
-  memleakctl report de6e8beb95d0 --format svg -o leak.svg
-  memleakctl report de6e8beb95d0 --json -o leak.json";
+  memleakctl report de6e8beb95d0 -o leak.html
+  memleakctl report 4711 --capture 30s       of what is not said to leak
+  memleakctl report de6e8beb95d0 --json -o leak.json
+  memleakctl report leak.json -o leak.html   on another machine";
 
 pub(super) const DOCTOR: &str = "\
 Examples:

@@ -2,9 +2,8 @@
 
 use crate::alert::message::cause;
 use crate::bus::Explained;
-use crate::client::signed;
 use crate::config::Rule;
-use crate::quantity::{Bytes, Span};
+use crate::quantity::{Bytes, Span, signed};
 use crate::sample::Source;
 
 /// What is known of the process, by labels.

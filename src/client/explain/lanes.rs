@@ -1,13 +1,11 @@
 //! The gates that growth has to pass, with what each found.
 
 use super::Marks;
-use super::sentence::missing;
-use crate::bus::ExplainedSource;
+use crate::bus::{ExplainedSource, missing};
 use crate::client::measured::wrapped;
-use crate::client::signed;
 use crate::client::table::Table;
 use crate::detect::{Check, Explanation, Lane, Look};
-use crate::quantity::Span;
+use crate::quantity::{Span, signed};
 use crate::sample::Source;
 
 /// The gates: of the lane that decides, or of all; what the others come to is a line each.

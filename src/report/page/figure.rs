@@ -5,9 +5,8 @@ use jiff::Timestamp;
 use super::trend::is_gone;
 use crate::alert::message::{cause, forecast};
 use crate::alert::{Alert, State};
-use crate::client::signed;
 use crate::html::Writer;
-use crate::quantity::{Bytes, Rate, Span};
+use crate::quantity::{Bytes, Rate, Span, signed};
 use crate::report::Report;
 use crate::sample::Source;
 

@@ -1,10 +1,9 @@
 //! The verdict on a process in one sentence, and what would change it.
 
-use crate::bus::{Explained, ExplainedSource};
-use crate::client::signed;
+use super::{Explained, ExplainedSource};
 use crate::config::Sustained;
 use crate::detect::{Bound, Check, Gate, Lane, Look, Verdict};
-use crate::quantity::Span;
+use crate::quantity::{Span, signed};
 use crate::sample::Source;
 
 /// What takes longer than a month says no more than that it is far.
@@ -13,7 +12,7 @@ const MOST_SECS: f64 = 30.0 * 86400.0;
 const MOST_TIMES: f64 = 1000.0;
 
 /// What it comes to, and what would have to happen for another verdict.
-pub(super) fn sentence(explained: &Explained, source: &ExplainedSource) -> String {
+pub fn sentence(explained: &Explained, source: &ExplainedSource) -> String {
     let what = match source.source {
         Source::Pages => "",
         Source::Heap => "the heap of ",
@@ -74,7 +73,7 @@ pub(super) fn sentence(explained: &Explained, source: &ExplainedSource) -> Strin
 
 /// What is missing for a gate to pass, if more of the same would do: how much longer, or how much
 /// faster.
-pub(super) fn missing(look: &Look, check: &Check) -> Option<String> {
+pub fn missing(look: &Look, check: &Check) -> Option<String> {
     let Bound::Least(least) = check.bound else {
         return None;
     };

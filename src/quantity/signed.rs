@@ -1,14 +1,14 @@
 //! Sizes and rates that may be below zero, as net allocations are.
 
-use crate::quantity::{Bytes, Rate};
+use super::{Bytes, Rate};
 
 /// A size, with a minus sign if it is below zero.
-pub(crate) fn size(bytes: i64) -> String {
+pub fn size(bytes: i64) -> String {
     signed(bytes < 0, Bytes(bytes.unsigned_abs()).to_string())
 }
 
 /// A rate, with a minus sign if it is below zero.
-pub(crate) fn rate(bytes_per_sec: f64) -> String {
+pub fn rate(bytes_per_sec: f64) -> String {
     let rate = Rate::from_bytes_per_sec(bytes_per_sec.abs());
     signed(bytes_per_sec < 0.0, rate.to_string())
 }
