@@ -59,7 +59,8 @@ const FIELDS: &[(&[&str], &str)] = &[
     ),
 ];
 const ALERTS: &[&str] = &["alerts"];
-const ALERT: &str = "change state id time raised time_secs host rule severity reason acknowledged \
+/// But for `time_secs`, which a replay has.
+const ALERT: &str = "change state id time raised host rule severity reason acknowledged \
     acknowledged_by silenced_until inhibited_by pid start_time comm exe unit user_unit uid user cgroup \
     container processes peers peers_growing source cause bytes heap_bytes_per_sec heap_method \
     growth_bytes growth_bytes_per_sec growth_bytes_per_sec_low since unseen_since limit_bytes limit_kind \

@@ -25,7 +25,8 @@ pub(super) fn begins(leak: &DemoLeak, pid: u32) -> String {
         None => "Ctrl-C ends it.".to_owned(),
     };
     format!(
-        "process {pid}, memleakd-demo, leaks {} on purpose, {most} at the most. {until}
+        "process {pid}, memleakd-demo, leaks {} on purpose, {most} at the most.
+{until}
 
 Meanwhile, in another terminal:
   memleakctl top                 among what grows
