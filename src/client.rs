@@ -24,7 +24,7 @@ pub use record::{Wanted, record, record_interval};
 pub use reload::reload;
 pub use report::{Format, report};
 pub use silences::{Silenced, silence, silence_time, silences};
-pub use top::{Listed, Renewal, top};
+pub use top::{Listed, Renewal, keys, top};
 
 use std::fmt;
 use std::io::Write;
@@ -182,14 +182,6 @@ fn figure(label: &str, value: impl fmt::Display) -> String {
 pub fn columns() -> usize {
     match rustix::termios::tcgetwinsize(std::io::stdout()) {
         Ok(size) if size.ws_col > 0 => size.ws_col.into(),
-        _ => usize::MAX,
-    }
-}
-
-/// How high the terminal is; endless if it is none.
-fn rows() -> usize {
-    match rustix::termios::tcgetwinsize(std::io::stdout()) {
-        Ok(size) if size.ws_row > 0 => size.ws_row.into(),
         _ => usize::MAX,
     }
 }

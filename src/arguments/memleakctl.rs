@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use clap::builder::{PossibleValue, StringValueParser, TypedValueParser};
 use clap::{Arg, Args, Command as Line, Error, Parser, Subcommand, ValueHint};
 
-use crate::client::{Format, capture_time, demo_rate, gates, record_interval, silence_time};
+use crate::client::{Format, capture_time, demo_rate, gates, record_interval, silence_time, keys};
 use crate::config::Glob;
 use crate::quantity::{Bytes, Rate, Span};
 use crate::sink::TESTABLE;
@@ -43,6 +43,10 @@ pub enum Command {
     Status(Form),
     /// The fastest growing processes, renewed until interrupted.
     #[command(after_help = examples::TOP)]
+    /// The fastest growing processes, on the whole screen.
+    ///
+    /// Where there is no terminal, one table is printed, as by --once.
+    #[command(after_long_help = keys())]
     Top {
         /// The processes whose heap is measured: what they allocate and free.
         #[arg(long)]
@@ -50,9 +54,9 @@ pub enum Command {
         /// The processes whose kernel memory is measured.
         #[arg(long, conflicts_with = "heap")]
         kernel: bool,
-        /// At most so many, up to 100.
-        #[arg(short = 'n', long, value_name = "COUNT", default_value_t = 20)]
-        count: u32,
+        /// At most so many, up to 100: 20 in a table and 100 on the screen, unless it is said.
+        #[arg(short = 'n', long, value_name = "COUNT")]
+        count: Option<u32>,
         /// Print one table and exit.
         #[arg(long)]
         once: bool,

@@ -69,7 +69,8 @@ fn wait(client: &Client, id: u64, pid: u32, time: Span) -> Result<Capture> {
     }
 }
 
-fn text(capture: &Capture) -> String {
+/// What a capture has found, in lines.
+pub(super) fn text(capture: &Capture) -> String {
     let secs = capture.secs.max(1e-3);
     let span = Span::from_secs_f64(capture.secs);
     let mut text = format!("process {}, measured for {span}\n", capture.pid);

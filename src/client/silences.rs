@@ -81,7 +81,7 @@ pub fn silences(
 }
 
 /// What fits the process of an alert: its unit, or its executable where there is none.
-fn like_of(alert: &Alert) -> Matcher {
+pub(super) fn like_of(alert: &Alert) -> Matcher {
     let exactly = |text: &String| Glob::exactly(text);
     let unit = alert.user_unit.as_ref().or(alert.unit.as_ref());
     let exe = alert.exe.as_ref().filter(|_| unit.is_none());
@@ -94,7 +94,8 @@ fn like_of(alert: &Alert) -> Matcher {
     }
 }
 
-fn words(matcher: &Matcher) -> String {
+/// Which alerts fit, in words.
+pub(super) fn words(matcher: &Matcher) -> String {
     let kinds = [
         ("unit", &matcher.unit),
         ("exe", &matcher.exe),

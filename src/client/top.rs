@@ -1,4 +1,27 @@
-use std::io::Write;
+//! The fastest growing processes: once, as a table or as JSON, or on the whole screen.
+//!
+//! On the screen, the model is what is known and chosen, and does no I/O; what is drawn depends on
+//! it alone; the session joins both to the terminal, and to the threads that ask the daemon.
+
+mod asking;
+mod column;
+mod draw;
+mod entry;
+mod help;
+mod key;
+mod layout;
+mod list;
+mod look;
+mod model;
+mod page;
+mod screen;
+mod session;
+mod spark;
+
+pub use help::keys;
+
+use std::env;
+use std::io::{IsTerminal, Write, stdin, stdout};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -6,7 +29,7 @@ use anyhow::{Context, Result};
 use serde::Serialize;
 
 use super::table::Table;
-use super::{columns, json, measured, rows};
+use super::{Marks, columns, json, measured};
 use crate::bus::{Client, Measured, Process, Status};
 use crate::quantity::{Bytes, Rate, count};
 
@@ -26,46 +49,50 @@ pub enum Listed {
 pub enum Renewal {
     /// One table.
     Once,
-    /// A table again and again until interrupted.
+    /// The whole screen, until a key or a signal ends it.
     Always,
     /// JSON, once.
     Json,
 }
 
+/// How many processes a table has, unless it is said otherwise.
+const IN_TABLE: u32 = 20;
+/// And how many the screen has, which can be scrolled: as many as memleakd tells of.
+const ON_SCREEN: u32 = 100;
+
 /// Lists at most so many processes, the fastest growing first.
+///
+/// What is no terminal, or one that cannot be drawn on, gets one table.
 pub fn top(
     output: &mut impl Write,
     client: &Client,
     listed: Listed,
-    count: u32,
+    count: Option<u32>,
     renewal: Renewal,
 ) -> Result<()> {
-    loop {
-        let page = match listed {
-            Listed::Pages => Page::Pages(client.processes(count)?),
-            Listed::Heap => Page::Heap(client.measured("heap", count)?),
-            Listed::Kernel if renewal == Renewal::Always => {
-                Page::Kernel(client.measured("kernel", count)?)
-            }
-            Listed::Kernel => Page::Kernel(begun(client, count)?),
-        };
-        match renewal {
-            Renewal::Json => return json(output, &page),
-            Renewal::Once => {
-                let text = page.text(&client.status()?, columns());
-                return output.write_all(text.as_bytes()).context("writing");
-            }
-            Renewal::Always => {
-                let text = page.text(&client.status()?, columns());
-                // Home, then erase what is below: no flicker, and the last table stays on the
-                // screen. A line too many would scroll it.
-                let text: Vec<_> = text.lines().take(rows().saturating_sub(1)).collect();
-                writeln!(output, "\u{1b}[H\u{1b}[J{}", text.join("\n")).context("writing")?;
-                output.flush().context("writing")?;
-            }
-        }
-        thread::sleep(Duration::from_secs(2));
+    if renewal == Renewal::Always && is_screen() {
+        // What is wrong with the daemon at the start is said as by any other command.
+        client.status()?;
+        let count = count.unwrap_or(ON_SCREEN);
+        return session::run(listed, count, Marks::of_terminal());
     }
+    let count = count.unwrap_or(IN_TABLE);
+    let page = match listed {
+        Listed::Pages => Page::Pages(client.processes(count)?),
+        Listed::Heap => Page::Heap(client.measured("heap", count)?),
+        Listed::Kernel => Page::Kernel(begun(client, count)?),
+    };
+    if renewal == Renewal::Json {
+        return json(output, &page);
+    }
+    let text = page.text(&client.status()?, columns());
+    output.write_all(text.as_bytes()).context("writing")
+}
+
+/// Whether there is a terminal that can be drawn on, and keys.
+fn is_screen() -> bool {
+    let term = env::var("TERM").ok();
+    stdin().is_terminal() && stdout().is_terminal() && look::can_be_drawn_on(term.as_deref())
 }
 
 /// Kernel memory by process, which is measured from when somebody asks for it: what there is after

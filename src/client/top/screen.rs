@@ -1,0 +1,104 @@
+//! The terminal as a whole screen, and as it was before: whatever ends the program, the person gets
+//! their terminal back.
+
+use std::fs::File;
+use std::io::{BufWriter, Write, stdout};
+use std::os::fd::AsFd;
+use std::panic;
+use std::process;
+use std::sync::Once;
+
+use anyhow::{Context, Result};
+use ratatui::Terminal;
+use ratatui::backend::CrosstermBackend;
+use ratatui::buffer::Buffer;
+use ratatui::crossterm::cursor::{Hide, Show};
+use ratatui::crossterm::execute;
+use ratatui::crossterm::terminal::{
+    EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
+};
+
+/// What is drawn goes to a file of its own: standard output may be locked by whoever panics.
+type Output = BufWriter<File>;
+
+/// The terminal, as long as this is there.
+#[derive(Debug)]
+pub(super) struct Screen {
+    terminal: Terminal<CrosstermBackend<Output>>,
+}
+
+impl Screen {
+    /// Takes the terminal over.
+    pub fn enter() -> Result<Self> {
+        restore_on_panic();
+        let backend = CrosstermBackend::new(output().context("opening the terminal")?);
+        let mut terminal = Terminal::new(backend).context("asking for the terminal's size")?;
+        take_over().context("taking the terminal over")?;
+        terminal.clear().context("clearing the terminal")?;
+        Ok(Self { terminal })
+    }
+
+    /// Takes it over again after [`leave`], or after somebody else has used it.
+    pub fn enter_again(&mut self) -> Result<()> {
+        take_over().context("taking the terminal over")?;
+        self.redraw()
+    }
+
+    /// Columns and lines.
+    pub fn size(&self) -> Result<(usize, usize)> {
+        let size = self.terminal.size();
+        let size = size.context("asking for the terminal's size")?;
+        Ok((size.width.into(), size.height.into()))
+    }
+
+    /// Draws by a function, and sends what has changed.
+    pub fn draw(&mut self, draw: impl FnOnce(&mut Buffer)) -> Result<()> {
+        let drawn = self.terminal.draw(|frame| draw(frame.buffer_mut()));
+        drawn.map(drop).context("drawing")
+    }
+
+    /// Has all of it sent with the next drawing.
+    pub fn redraw(&mut self) -> Result<()> {
+        self.terminal.clear().context("clearing the terminal")
+    }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        leave();
+    }
+}
+
+/// Gives the terminal back. What fails here fails because it is gone.
+pub(super) fn leave() {
+    if let Ok(mut output) = output() {
+        execute!(output, LeaveAlternateScreen, Show).ok();
+    }
+    disable_raw_mode().ok();
+}
+
+fn take_over() -> std::io::Result<()> {
+    enable_raw_mode()?;
+    let mut output = output()?;
+    execute!(output, EnterAlternateScreen, Hide)?;
+    output.flush()
+}
+
+fn output() -> std::io::Result<Output> {
+    let terminal = stdout().as_fd().try_clone_to_owned()?;
+    Ok(BufWriter::new(File::from(terminal)))
+}
+
+/// What a panic says is to be read, and on whichever thread it is, it is the end: as in a release,
+/// where panics abort.
+fn restore_on_panic() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let say = panic::take_hook();
+        panic::set_hook(Box::new(move |what| {
+            leave();
+            say(what);
+            process::abort();
+        }));
+    });
+}
