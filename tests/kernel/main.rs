@@ -35,3 +35,5 @@ mod sites;
 mod soak;
 mod stacks;
 mod stage;
+mod terminal;
+mod top;

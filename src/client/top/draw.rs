@@ -343,4 +343,4 @@ fn text_page(model: &Model, area: Rect, buffer: &mut Buffer) {
 }
 
 #[cfg(test)]
-mod tests {}
+mod tests;

@@ -636,4 +636,4 @@ fn index(listed: Listed) -> usize {
 }
 
 #[cfg(test)]
-mod tests {}
+mod tests;

@@ -17,6 +17,7 @@ use ratatui::crossterm::execute;
 use ratatui::crossterm::terminal::{
     EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
 };
+use ratatui::layout::{Position, Rect};
 
 /// What is drawn goes to a file of its own: standard output may be locked by whoever panics.
 type Output = BufWriter<File>;
@@ -32,10 +33,11 @@ impl Screen {
     pub fn enter() -> Result<Self> {
         restore_on_panic();
         let backend = CrosstermBackend::new(output().context("opening the terminal")?);
-        let mut terminal = Terminal::new(backend).context("asking for the terminal's size")?;
-        take_over().context("taking the terminal over")?;
-        terminal.clear().context("clearing the terminal")?;
-        Ok(Self { terminal })
+        let terminal = Terminal::new(backend).context("asking for the terminal's size")?;
+        // Whatever fails from here on, what was taken is given back.
+        let mut screen = Self { terminal };
+        screen.enter_again()?;
+        Ok(screen)
     }
 
     /// Takes it over again after [`leave`], or after somebody else has used it.
@@ -59,7 +61,11 @@ impl Screen {
 
     /// Has all of it sent with the next drawing.
     pub fn redraw(&mut self) -> Result<()> {
-        self.terminal.clear().context("clearing the terminal")
+        // Its `clear` would ask the terminal where the cursor is, and wait for an answer.
+        let size = self.terminal.size();
+        let size = size.context("asking for the terminal's size")?;
+        let cleared = self.terminal.resize(Rect::from((Position::ORIGIN, size)));
+        cleared.context("clearing the terminal")
     }
 }
 
@@ -101,4 +107,50 @@ fn restore_on_panic() {
             process::abort();
         }));
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Command, Stdio};
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    #[ignore = "is run by the test below, in a terminal of its own"]
+    fn a_screen_on_which_a_thread_panics() {
+        let mut screen = Screen::enter().expect("a terminal");
+        screen.draw(|_| {}).expect("drawn");
+        // As the programs do it, which must not keep what is said from the terminal.
+        let _locked = stdout().lock();
+        thread::spawn(|| panic!("nothing is wrong"))
+            .join()
+            .expect_err("the end comes first");
+    }
+
+    #[test]
+    fn a_panic_on_any_thread_gives_the_terminal_back_first() {
+        let test = std::env::current_exe().expect("a path");
+        let name = "client::top::screen::tests::a_screen_on_which_a_thread_panics";
+        let run = format!(
+            "{} --exact {name} --ignored --nocapture; stty -a",
+            test.display()
+        );
+        let output = Command::new("script")
+            .args(["-qec", &run, "/dev/null"])
+            .stdin(Stdio::null())
+            .output()
+            .expect("script runs");
+        let text = String::from_utf8_lossy(&output.stdout);
+        let taken = text.find("\u{1b}[?1049h").expect("it was taken over");
+        let given = text.find("\u{1b}[?1049l").expect("it was given back");
+        let said = text.find("nothing is wrong").expect("it was said why");
+        assert!(taken < given && given < said, "{text}");
+        assert!(text[given..].contains("\u{1b}[?25h"), "{text}");
+        // What stty says: no sign before it is that it is on.
+        let modes = &text[said..];
+        for mode in [" icanon", " echo ", " opost"] {
+            assert!(modes.contains(mode), "{mode}: {text}");
+        }
+    }
 }
