@@ -367,7 +367,7 @@ mod tests {
         }
         assert_eq!(Column::Left.text(&unknown), "-");
         assert_eq!(Column::Left.text(&known), "1 min");
-        assert_eq!(Column::HeapGrowth.text(&known), "-60 B/min");
+        assert_eq!(Column::HeapGrowth.text(&known), "-3.5 KiB/h");
     }
 
     #[test]

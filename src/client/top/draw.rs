@@ -15,6 +15,7 @@ use super::list::Row;
 use super::model::{CAPTURE_TIME, Model, Prompt, figures, told_of};
 use super::page::Tone;
 use crate::alert::message::cause;
+use crate::client::measured::wrapped;
 use crate::quantity::Span;
 
 /// What stands out.
@@ -229,12 +230,16 @@ fn selected(model: &Model, area: Rect, buffer: &mut Buffer) {
         _ => Style::new(),
     };
     line(&first, STRONG, area, buffer);
-    let below = Rect {
-        y: area.y + 1,
-        height: area.height - 1,
-        ..area
-    };
-    line(&second, style, below, buffer);
+    let lines = wrapped(&second, usize::from(area.width).max(1));
+    let room = usize::from(area.height) - 1;
+    for (index, text) in lines.lines().take(room).enumerate() {
+        let y = area.y + 1 + u16::try_from(index).unwrap_or(0);
+        // What the last line has no room for is cut, which its end says.
+        let is_cut = index + 1 == room && lines.lines().count() > room;
+        let end = if is_cut { " …" } else { "" };
+        let text = format!("{text}{end}");
+        write(&text, style, area.x, y, area.width, buffer);
+    }
 }
 
 /// What was done, how far a capture is, or the keys.

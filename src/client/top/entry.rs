@@ -264,7 +264,13 @@ pub(super) mod tests {
 
     #[test]
     fn an_alert_is_its_process_by_name_or_by_number_and_start() {
-        let open = alert();
+        let open = Alert {
+            curve: vec![Point {
+                secs_ago: 1.0,
+                bytes: 2,
+            }],
+            ..alert()
+        };
         let of = |pid, start_time, ids: &[&str]| {
             let process = Process {
                 start_time,

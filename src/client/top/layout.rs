@@ -2,10 +2,9 @@
 
 use ratatui::layout::Rect;
 
-/// A screen that is higher has lines for what is selected.
+/// A screen of so many lines has two for what is selected, and a higher one three.
 const HIGH: usize = 14;
-/// So many.
-const DETAIL_LINES: usize = 2;
+const HIGHER: usize = 20;
 /// A page that has less lines has no chart.
 const CHART_FROM: usize = 14;
 /// A chart is no higher than that.
@@ -73,7 +72,11 @@ pub(super) fn chart_lines(page_lines: usize) -> usize {
 }
 
 fn detail_lines(lines: usize) -> usize {
-    if lines >= HIGH { DETAIL_LINES } else { 0 }
+    match lines {
+        HIGHER.. => 3,
+        HIGH.. => 2,
+        _ => 0,
+    }
 }
 
 #[cfg(test)]

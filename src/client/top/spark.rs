@@ -80,7 +80,7 @@ mod tests {
         for (points, span_secs, columns, expected) in [
             (&[(700.0, 0), (0.0, 7000)][..], 700.0, 8, "▁▂▃▄▅▆▇█"),
             // Younger than what is shown.
-            (&[(350.0, 0), (0.0, 7000)], 700.0, 8, "   ▁▃▅▆█"),
+            (&[(350.0, 0), (0.0, 7000)], 700.0, 8, "   ▁▂▄▆█"),
             // Older.
             (&[(1400.0, 0), (0.0, 14000)], 700.0, 8, "▁▂▃▄▅▆▇█"),
             // Level but for a thousandth, and for a twentieth.

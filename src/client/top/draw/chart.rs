@@ -72,16 +72,13 @@ pub(super) fn draw(curve: &[Point], limit: Option<u64>, area: Rect, buffer: &mut
             buffer,
         );
     }
-    label(&Bytes(top).to_string(), area.y, area, buffer);
-    label(&Bytes(bottom).to_string(), plot.bottom() - 1, area, buffer);
-    if plot.height >= 7 {
-        let middle = bottom + (top - bottom) / 2;
-        label(
-            &Bytes(middle).to_string(),
-            area.y + plot.height / 2,
-            area,
-            buffer,
-        );
+    let edges = [Bytes(top), Bytes(bottom)].map(|size| size.to_string());
+    label(&edges[0], area.y, area, buffer);
+    label(&edges[1], plot.bottom() - 1, area, buffer);
+    let middle = Bytes(bottom + (top - bottom) / 2).to_string();
+    // What rounds to the same says nothing.
+    if plot.height >= 7 && !edges.contains(&middle) {
+        label(&middle, area.y + plot.height / 2, area, buffer);
     }
     let times = Rect {
         y: plot.bottom(),

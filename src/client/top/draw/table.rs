@@ -23,7 +23,7 @@ const LEAST_NAME: usize = 12;
 const LEAST_UNIT: usize = 14;
 /// And a curve, which takes what is left up to so much.
 const LEAST_CURVE: usize = 9;
-const MOST_CURVE: usize = 60;
+const MOST_CURVE: usize = 30;
 /// Room for the branch before a process below its unit.
 const BRANCH: usize = 3;
 
@@ -49,7 +49,8 @@ pub(super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
         Row::Unit { .. } => None,
     });
     let shown_secs = span_secs(curves);
-    let fits = fit(model.listed, &rows, usize::from(area.width));
+    let order = model.arrangement().column;
+    let fits = fit(model.listed, order, &rows, usize::from(area.width));
     headings(model, &fits, shown_secs, area, buffer);
     let chosen = model.selected_line(&rows);
     let room = usize::from(area.height) - 1;
@@ -133,7 +134,7 @@ fn text(column: Column, row: &Row<'_>) -> String {
 
 /// As many columns as there is room for. Those that say nothing of any line go first, the others by
 /// their weights.
-fn fit(listed: Listed, rows: &[Row<'_>], columns: usize) -> Vec<Fit> {
+fn fit(listed: Listed, order: Column, rows: &[Row<'_>], columns: usize) -> Vec<Fit> {
     let says_nothing = |column: Column| match column {
         Column::Mark | Column::Name => false,
         Column::Curve => rows.iter().all(|row| match row {
@@ -151,7 +152,7 @@ fn fit(listed: Listed, rows: &[Row<'_>], columns: usize) -> Vec<Fit> {
         .filter(|&&column| !(is_tree && column == Column::Unit))
         .map(|&column| {
             let cells = rows.iter().map(|row| Words::raw(text(column, row)).width());
-            let heading = Words::raw(column.heading()).width() + usize::from(column.is_sortable());
+            let heading = Words::raw(column.heading()).width() + usize::from(column == order);
             let whole = cells.max().unwrap_or(0).max(match column {
                 Column::Mark => 1,
                 _ => heading,
