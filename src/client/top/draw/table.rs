@@ -190,8 +190,7 @@ fn fit(listed: Listed, order: Column, rows: &[Row<'_>], columns: usize) -> Vec<F
     // What is left makes names whole, then units, then curves longer.
     for of in [Column::Name, Column::Unit, Column::Curve] {
         let both = wanted.iter().zip(&mut fits);
-        for (&(column, least, most, _), fit) in both.filter(|(_, fit)| fit.column == of) {
-            debug_assert_eq!(column, of);
+        for (&(_, least, most, _), fit) in both.filter(|(_, fit)| fit.column == of) {
             let more = left.min(most.saturating_sub(least));
             fit.width += more;
             left -= more;
@@ -211,7 +210,9 @@ fn headings(model: &Model, fits: &[Fit], shown_secs: f64, area: Rect, buffer: &m
     for fit in fits {
         let heading = match fit.column {
             Column::Curve if shown_secs < HOUR_SECS => {
-                format!("LAST {}", Span::from_secs_f64(shown_secs.round()))
+                // Seconds of minutes matter to nobody, and are wide.
+                let mins = (shown_secs / 60.0).round().max(1.0);
+                format!("LAST {}", Span::from_secs_f64(mins * 60.0))
             }
             column => column.heading().to_owned(),
         };
