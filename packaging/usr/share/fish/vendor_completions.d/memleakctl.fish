@@ -28,7 +28,7 @@ end
 complete -c memleakctl -n "__fish_memleakctl_needs_command" -s h -l help -d 'Print help'
 complete -c memleakctl -n "__fish_memleakctl_needs_command" -s V -l version -d 'Print version'
 complete -c memleakctl -n "__fish_memleakctl_needs_command" -f -a "status" -d 'Figures of the daemon'
-complete -c memleakctl -n "__fish_memleakctl_needs_command" -f -a "top" -d 'The fastest growing processes, renewed until interrupted'
+complete -c memleakctl -n "__fish_memleakctl_needs_command" -f -a "top" -d 'The fastest growing processes, on the whole screen'
 complete -c memleakctl -n "__fish_memleakctl_needs_command" -f -a "alerts" -d 'The open alerts'
 complete -c memleakctl -n "__fish_memleakctl_needs_command" -f -a "show" -d 'One open alert in full'
 complete -c memleakctl -n "__fish_memleakctl_needs_command" -f -a "ack" -d 'Take note of an open alert, which ends its reminders'
@@ -45,7 +45,7 @@ complete -c memleakctl -n "__fish_memleakctl_needs_command" -f -a "demo-leak" -d
 complete -c memleakctl -n "__fish_memleakctl_needs_command" -f -a "check" -d 'Check the configuration, or a file alone, and print what would be in force'
 complete -c memleakctl -n "__fish_memleakctl_using_subcommand status" -l json -d 'Print JSON'
 complete -c memleakctl -n "__fish_memleakctl_using_subcommand status" -s h -l help -d 'Print help'
-complete -c memleakctl -n "__fish_memleakctl_using_subcommand top" -s n -l count -d 'At most so many, up to 100' -r -f
+complete -c memleakctl -n "__fish_memleakctl_using_subcommand top" -s n -l count -d 'At most so many, up to 100: 20 in a table and 100 on the screen, unless it is said' -r -f
 complete -c memleakctl -n "__fish_memleakctl_using_subcommand top" -l heap -d 'The processes whose heap is measured: what they allocate and free'
 complete -c memleakctl -n "__fish_memleakctl_using_subcommand top" -l kernel -d 'The processes whose kernel memory is measured'
 complete -c memleakctl -n "__fish_memleakctl_using_subcommand top" -l once -d 'Print one table and exit'
