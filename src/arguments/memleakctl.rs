@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use clap::builder::{PossibleValue, StringValueParser, TypedValueParser};
 use clap::{Arg, Args, Command as Line, Error, Parser, Subcommand, ValueHint};
 
-use crate::client::{Format, capture_time, demo_rate, gates, record_interval, silence_time, keys};
+use crate::client::{Format, capture_time, demo_rate, gates, keys, record_interval, silence_time};
 use crate::config::Glob;
 use crate::quantity::{Bytes, Rate, Span};
 use crate::sink::TESTABLE;
@@ -41,12 +41,10 @@ pub enum Command {
     /// Figures of the daemon.
     #[command(after_help = examples::STATUS)]
     Status(Form),
-    /// The fastest growing processes, renewed until interrupted.
-    #[command(after_help = examples::TOP)]
     /// The fastest growing processes, on the whole screen.
     ///
     /// Where there is no terminal, one table is printed, as by --once.
-    #[command(after_long_help = keys())]
+    #[command(after_help = examples::TOP, after_long_help = examples_and_keys())]
     Top {
         /// The processes whose heap is measured: what they allocate and free.
         #[arg(long)]
@@ -217,6 +215,10 @@ pub enum Command {
 /// The help of explain in full.
 fn examples_and_gates() -> String {
     format!("{}\n\n{}", examples::EXPLAIN, gates())
+}
+
+fn examples_and_keys() -> String {
+    format!("{}\n\n{}", examples::TOP, keys())
 }
 
 /// Names the sinks to help and to completions, and takes any name: memleakd has the last word, and

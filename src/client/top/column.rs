@@ -5,8 +5,8 @@ use std::cmp::Ordering;
 use super::Listed;
 use super::entry::{Entry, Mark};
 use crate::alert::Cause;
-use crate::client::signed;
-use crate::quantity::{Bytes, Span};
+
+use crate::quantity::{Bytes, Span, signed};
 
 /// A column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
