@@ -96,7 +96,13 @@ fn somebody_finds_the_leak_and_answers_it_by_keys() {
     terminal.wait("its sign", |text| {
         line_of(text, leak.pid()).is_some_and(|line| line.contains("!a"))
     });
-    assert!(bus.json(None, &["alerts", "--json"])[0]["acknowledged"].is_string());
+    let alerts = bus.json(None, &["alerts", "--json"]);
+    let mut alerts = alerts.as_array().expect("a list").iter();
+    let alert = alerts.find(|alert| alert["pid"] == leak.pid());
+    assert!(
+        alert.is_some_and(|alert| alert["acknowledged"].is_string()),
+        "{alert:?}"
+    );
 
     terminal.press("s");
     terminal.wait("a choice", |text| text.contains("for how long"));

@@ -211,10 +211,7 @@ fn selected(model: &Model, area: Rect, buffer: &mut Buffer) {
                 .left_secs
                 .map(|secs| format!("a limit is reached in {}", Span::from_secs(secs)));
             let why = cause(entry.cause).map(str::to_owned);
-            let said = match alert {
-                Some(alert) => Some(format!("{}: {}", alert.severity, alert.message)),
-                None => None,
-            };
+            let said = alert.map(|alert| format!("{}: {}", alert.severity, alert.message));
             let second = match said {
                 Some(said) => said,
                 None => {

@@ -31,7 +31,7 @@ pub(in crate::client::top) enum Prompt {
 #[derive(Debug, Clone, PartialEq)]
 pub(in crate::client::top) struct Choosing {
     /// Which alerts.
-    pub matcher: Matcher,
+    pub matcher: Box<Matcher>,
     /// For how long, of [`TIMES`].
     pub choice: usize,
     /// Whether the time is chosen, and only a yes is missing.
@@ -42,7 +42,7 @@ impl Choosing {
     /// For an hour, unless another time is chosen.
     pub fn new(matcher: Matcher) -> Self {
         Self {
-            matcher,
+            matcher: Box::new(matcher),
             choice: DEFAULT_TIME,
             is_sure: false,
         }

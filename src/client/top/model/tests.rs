@@ -1,6 +1,10 @@
+use super::acting::MAX_FILTER;
 use super::*;
 use crate::alert::message::tests::alert;
+use crate::bus::Explained;
 use crate::client::top::entry::tests::entry;
+use crate::client::top::key::Action;
+use crate::collect::Capture;
 
 fn answer(listed: Listed, entries: Vec<Entry>) -> Answer {
     Answer::Renewed(Box::new(Renewed {
@@ -15,7 +19,7 @@ fn answer(listed: Listed, entries: Vec<Entry>) -> Answer {
 /// the alert.
 fn entries() -> Vec<Entry> {
     let of = |n: u32| {
-        let unit = (n % 3 == 0).then_some("web.service");
+        let unit = n.is_multiple_of(3).then_some("web.service");
         let mut entry = entry(100 + n, &format!("process{n}"), f64::from(100 - n), unit);
         if n == 5 {
             entry.alerts = vec![alert().id];
