@@ -1,6 +1,8 @@
 //! How processes came to their size: what is listed of those that grow, and the curves that are kept.
 
+use std::fs;
 use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -9,6 +11,7 @@ use std::time::Duration;
 use memleakd::bus::{Client, Process};
 use memleakd::curve::Curve;
 use memleakd::detect::Cause;
+use rustix::process::Signal;
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::bus::Bus;
@@ -206,5 +209,87 @@ fn a_curve_is_what_the_program_allocated_and_for_whose_it_is() {
     ] {
         let error = client(&bus).curve(pid, start_time).expect_err("none");
         assert!(error.to_string().contains(expected), "{error:#}");
+    }
+}
+
+/// Holds the curve of a process that has ended against what it has told of itself.
+fn holds_after(bus: &Bus, tally: &Tally, pid: u32, start_time: u64) -> Curve {
+    let curve = client(bus).curve(pid, start_time).expect("a curve");
+    let reaches_secs = holds(tally, &curve, boot_secs());
+    assert!(reaches_secs > 10.0, "{curve:?}");
+    assert!(curve.net_heap.len() >= 2, "{curve:?}");
+    // The two grow alike where both are known.
+    let (first, last) = (curve.net_heap[0], curve.net_heap[curve.net_heap.len() - 1]);
+    let gained = (last.net_bytes - first.net_bytes) as f64;
+    let at = |secs_ago: f64| tally.at(boot_secs() - secs_ago).1;
+    let expected = at(last.secs_ago) - at(first.secs_ago);
+    assert!(
+        (gained - expected).abs() < 0.15 * expected + 2.0 * SLACK_BYTES,
+        "{gained} {expected}"
+    );
+    curve
+}
+
+#[test]
+#[ignore = "needs root and BTF"]
+fn a_curve_outlives_its_process_and_the_daemon() {
+    let bus = Bus::start();
+    let mut daemon = bus.daemon();
+    let mut tally = Tally::start();
+    let pid = tally.running.pid();
+    let ticks: u64 = start_time(pid).parse().expect("ticks");
+    raised(&daemon, pid);
+    thread::sleep(Duration::from_secs(6));
+    tally.running.0.kill().expect("it runs");
+    tally.running.0.wait().expect("an end");
+    daemon.alert("cleared", pid, SOON);
+
+    let curve = holds_after(&bus, &tally, pid, ticks);
+    assert_eq!((curve.pid, curve.start_time), (pid, ticks));
+    let error = client(&bus).curve(pid, 0).expect_err("it has ended");
+    assert_eq!(error.to_string(), format!("there is no process {pid}"));
+    let error = refused(&bus, pid, &ticks.to_string());
+    assert!(error.contains("no curve is kept"), "{error}");
+
+    // What is kept at the end is there after a start, and after a kill as it was saved.
+    daemon.running.signal(Signal::TERM);
+    assert!(daemon.running.0.wait().expect("an end").success());
+    let path = daemon.directory.path().join("state/curves.json");
+    let mode = fs::metadata(&path).expect("a file").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let mut directory = daemon.directory;
+    for _ in 0..2 {
+        let mut daemon = bus.daemon_in(directory);
+        eventually("the curve", || client(&bus).curve(pid, ticks).is_ok());
+        let again = holds_after(&bus, &tally, pid, ticks);
+        assert_eq!(again.pages.len(), curve.pages.len(), "{again:?} {curve:?}");
+        daemon.running.signal(Signal::KILL);
+        daemon.running.0.wait().expect("an end");
+        directory = daemon.directory;
+    }
+
+    // Cut short, or of a later version, it is set aside and said, and all else goes on.
+    let whole = fs::read(&path).expect("a file");
+    let state = directory.path().join("state");
+    for (content, said) in [
+        (
+            &whole[..whole.len() - 7],
+            "starting without the curves of processes",
+        ),
+        (b"{\"version\":2,\"curves\":7}", "curves.json has format 2"),
+        (b"", "starting without the curves of processes"),
+        (b"[]", "starting without the curves of processes"),
+    ] {
+        fs::write(state.join("curves.json"), content).expect("a file");
+        fs::remove_file(directory.path().join("log")).expect("a log");
+        let mut daemon = bus.daemon_in(directory);
+        daemon.wait_for_log(said);
+        eventually("the name", || bus.ctl(None, &["status"]).0 == Some(0));
+        let aside = fs::read(state.join("curves.json.unreadable")).expect("a file");
+        assert_eq!(aside, content);
+        assert!(client(&bus).curve(pid, ticks).is_err());
+        daemon.running.signal(Signal::KILL);
+        daemon.running.0.wait().expect("an end");
+        directory = daemon.directory;
     }
 }

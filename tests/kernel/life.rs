@@ -102,10 +102,21 @@ fn an_unreadable_state_is_set_aside() {
         "{\"version\":99,\"wisdom\":[]}",
     )
     .expect("a file");
+    // Cut in the middle of a number, as by a file system that has lost its end.
+    fs::write(
+        directory.path().join("state/curves.json"),
+        "{\"version\":1,\"curves\":[{\"boot_id\":\"x\",\"process\":{\"pid\":1",
+    )
+    .expect("a file");
     let daemon = Daemon::start_in(directory, "", |_| {});
     daemon.wait_for_log("starting without open alerts");
+    daemon.wait_for_log("starting without the curves of processes");
     daemon.wait_for_log("past.json has format 99, this version of memleakd knows format 1");
-    for file in ["alerts.json.unreadable", "past.json.unreadable"] {
+    for file in [
+        "alerts.json.unreadable",
+        "past.json.unreadable",
+        "curves.json.unreadable",
+    ] {
         let aside = daemon.directory.path().join("state").join(file);
         assert!(aside.exists(), "{file}");
     }

@@ -12,6 +12,7 @@ mod monitoring;
 mod packaging;
 mod page;
 mod progress;
+mod record;
 mod replay;
 mod report;
 mod stacks;
