@@ -6,7 +6,6 @@ use jiff::Timestamp;
 use super::scale;
 use super::times::Times;
 use crate::html::Writer;
-use crate::quantity::Bytes;
 
 /// Steps of the axis of sizes, and of that of times, at most.
 const N_SIZES: u32 = 6;
@@ -60,7 +59,7 @@ impl Frame {
                     for size in &sizes {
                         let y = percent(self.y(*size));
                         let place = [("x", "100%"), ("y", y.as_str()), ("dy", "0.35em")];
-                        writer.element("text", &place, &Bytes(*size as u64).to_string());
+                        writer.element("text", &place, &scale::label(*size, &sizes));
                     }
                 },
             );

@@ -197,15 +197,18 @@ fn losses(writer: &mut Writer, report: &Report) {
         .alert
         .iter()
         .filter_map(|alert| alert.sites_missing.as_ref());
-    let heap = report
-        .explained
-        .iter()
-        .flat_map(|explained| &explained.heap_loss);
+    let heap = report.explained.iter().flat_map(|explained| {
+        let losses = explained.heap_loss.iter();
+        losses.map(|loss| match explained.heap_bytes_per_sec {
+            Some(_) => loss.clone(),
+            None => format!("its heap is not measured: {loss}"),
+        })
+    });
     let captures = report.captures.iter().flat_map(|capture| &capture.loss);
     let mut seen: Vec<(String, usize)> = Vec::new();
-    let all = alert.chain(missing).chain(heap).chain(captures);
+    let all = alert.chain(missing).chain(captures).cloned().chain(heap);
     let left_out = report.loss.iter().map(|loss| format!("left out: {loss}"));
-    for loss in all.cloned().chain(left_out) {
+    for loss in all.chain(left_out) {
         match seen.iter_mut().find(|(text, _)| *text == loss) {
             Some((_, n)) => *n += 1,
             None => seen.push((loss, 1)),

@@ -219,7 +219,8 @@ impl Trend {
             shapes.push(Shape::Moment("raised", raised, "raised".to_owned()));
         }
         let room = (most - least).max(most / 50.0).max(1.0) / 8.0;
-        let bottom = match least < most / 2.0 {
+        // What does not change has no growth to show.
+        let bottom = match least < most / 2.0 || least == most {
             true => 0.0,
             false => (least - room).max(0.0),
         };
