@@ -95,7 +95,7 @@ fn an_alert_names_the_code_and_a_second_look_tells_a_leak_from_a_cache() {
         "leak_record",
         "grew again",
         "[rule.default]",
-        "at least 4 MiB",
+        "min_growth = &quot;4MiB&quot;",
     ] {
         assert!(html.contains(expected), "{expected}: {html}");
     }
