@@ -2,7 +2,7 @@
 
 .PHONY: help build demo test lint bench prove soak eval
 .PHONY: release install deb rpm lint-packages copyright vm-test vm-matrix arm64 arm64-test
-.PHONY: setup setup-arm64 setup-arm64-test setup-bench setup-eval setup-matrix setup-package setup-test
+.PHONY: pictures setup setup-pictures setup-arm64 setup-arm64-test setup-bench setup-eval setup-matrix setup-package setup-test
 .PHONY: setup-vm
 
 help: ## This list
@@ -69,8 +69,15 @@ arm64-test: setup-arm64-test ## Run them in an emulated 64-bit ARM machine, whos
 	scripts/arm64.sh
 	scripts/arm64-test.sh
 
+pictures: setup-pictures ## Take the pictures of docs anew, from real runs, as root
+	cargo build
+	scripts/pictures.sh
+
 setup:
 	@scripts/setup.sh build
+
+setup-pictures:
+	@scripts/setup.sh pictures
 
 setup-package:
 	@scripts/setup.sh package

@@ -6,6 +6,7 @@
 #   arm64, arm64-test  compiles for 64-bit ARM, and emulates it
 #   bench              memleakd is measured against
 #   eval               the proving ground's programs run on
+#   pictures           those of the documentation are taken with
 # Says first what it installs; does nothing if all is there.
 set -eu
 
@@ -66,8 +67,9 @@ eval)
 	# Redis' server is in redis-tools already; redis-server would only make a service of it.
 	optional="default-jdk-headless nodejs redis-tools"
 	;;
+pictures) packages="$packages chromium-headless-shell dbus fonts-dejavu-core python3 python3-pyte util-linux" ;;
 *)
-	echo "setup: $1 is nothing that it knows: build test vm matrix package arm64 arm64-test bench eval" >&2
+	echo "setup: $1 is nothing that it knows: build test vm matrix package arm64 arm64-test bench eval pictures" >&2
 	exit 1
 	;;
 esac
