@@ -144,6 +144,7 @@ pub enum Command {
     ///
     /// Needs neither memleakd nor root. Ends with Ctrl-C, when the time is over, or when all
     /// processes that are named have ended.
+    #[command(after_help = examples::RECORD)]
     Record(Box<Recording>),
     /// All that is known of a leak: every place that allocates, with its stack.
     ///

@@ -59,6 +59,11 @@ Examples:
   memleakctl capture --pid 4711              what it allocates and frees
   memleakctl capture --pid 4711 --for 5min --json";
 
+pub(super) const RECORD: &str = "\
+Examples:
+  memleakctl record -o night.csv --for 12h   what all processes hold
+  memleakctl record --unit 'db*' | gzip >db.csv.gz";
+
 pub(super) const REPORT: &str = "\
 Examples:
   memleakctl report de6e8beb95d0             which code leaks

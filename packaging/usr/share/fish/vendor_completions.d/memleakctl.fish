@@ -39,9 +39,8 @@ complete -c memleakctl -n "__fish_memleakctl_needs_command" -f -a "test" -d 'Sen
 complete -c memleakctl -n "__fish_memleakctl_needs_command" -f -a "reload" -d 'Have the configuration read again; one that is wrong is refused with the reason'
 complete -c memleakctl -n "__fish_memleakctl_needs_command" -f -a "explain" -d 'Why a process is taken for one that leaks, or why not: each gate with its value'
 complete -c memleakctl -n "__fish_memleakctl_needs_command" -f -a "capture" -d 'Measure what one process allocates and frees, for a time'
-complete -c memleakctl -n "__fish_memleakctl_needs_command" -f -a "report" -d 'All that is known of a leak: every place that allocates, with its stack'
 complete -c memleakctl -n "__fish_memleakctl_needs_command" -f -a "record" -d 'Write down what processes hold, for "memleakd replay" to try rules on'
-complete -c memleakctl -n "__fish_memleakctl_needs_command" -f -a "report" -d 'Where the memory of an alert was allocated: every place, with its stack'
+complete -c memleakctl -n "__fish_memleakctl_needs_command" -f -a "report" -d 'All that is known of a leak: every place that allocates, with its stack'
 complete -c memleakctl -n "__fish_memleakctl_needs_command" -f -a "doctor" -d 'Examine this machine: what is well with memleakd, what is not, and what to do about it'
 complete -c memleakctl -n "__fish_memleakctl_needs_command" -f -a "demo-leak" -d 'Leak memory on purpose, in a process of its own, to see what memleakd makes of it'
 complete -c memleakctl -n "__fish_memleakctl_needs_command" -f -a "check" -d 'Check the configuration, or a file alone, and print what would be in force'
@@ -79,14 +78,13 @@ complete -c memleakctl -n "__fish_memleakctl_using_subcommand capture" -l pid -d
 complete -c memleakctl -n "__fish_memleakctl_using_subcommand capture" -l for -d 'For how long, 1s to 10min' -r -f
 complete -c memleakctl -n "__fish_memleakctl_using_subcommand capture" -l json -d 'Print JSON'
 complete -c memleakctl -n "__fish_memleakctl_using_subcommand capture" -s h -l help -d 'Print help'
-complete -c memleakctl -n "__fish_memleakctl_using_subcommand report" -l format -d 'How it is given; text, or html into a file whose name ends so' -r -f -a "text\t'For people'
 complete -c memleakctl -n "__fish_memleakctl_using_subcommand record" -s o -l output -d 'Write it to a file, and not to standard output' -r -F
 complete -c memleakctl -n "__fish_memleakctl_using_subcommand record" -l for -d 'For how long; until interrupted if it is not said' -r -f
 complete -c memleakctl -n "__fish_memleakctl_using_subcommand record" -l interval -d 'How often, 100ms to 1h' -r -f
 complete -c memleakctl -n "__fish_memleakctl_using_subcommand record" -l pid -d 'This process; may be given several times' -r -f
 complete -c memleakctl -n "__fish_memleakctl_using_subcommand record" -l unit -d 'What is in such a unit or user unit' -r -f
 complete -c memleakctl -n "__fish_memleakctl_using_subcommand record" -s h -l help -d 'Print help'
-complete -c memleakctl -n "__fish_memleakctl_using_subcommand report" -l format -d 'How it is given' -r -f -a "text\t'For people'
+complete -c memleakctl -n "__fish_memleakctl_using_subcommand report" -l format -d 'How it is given; text, or html into a file whose name ends so' -r -f -a "text\t'For people'
 folded\t'Folded stacks, for flamegraph.pl, inferno and speedscope'
 pprof\t'A gzipped profile, for go tool pprof'
 html\t'A page for a browser, which needs nothing beside it'
