@@ -179,15 +179,11 @@ impl Track {
     }
 }
 
-/// The moment that stands for both: that at which less was held.
+/// The moment that stands for both: that at which less was held, with what its heap was then.
 fn lower(before: Mark, after: Mark) -> Mark {
-    let (lower, other) = match after.kib < before.kib {
-        true => (after, before),
-        false => (before, after),
-    };
-    Mark {
-        net_kib: lower.net_kib.or(other.net_kib),
-        ..lower
+    match after.kib < before.kib {
+        true => after,
+        false => before,
     }
 }
 
