@@ -162,8 +162,9 @@ impl Track {
             Some(open) if block(open) == block(&mark) => *open = lower(*open, mark),
             open => tier.marks.extend(open.replace(mark)),
         }
-        let is_old = |mark: &mut Mark| now_secs.saturating_sub(mark.secs) > age_secs;
-        while let Some(old) = self.tiers[index].marks.pop_front_if(is_old) {
+        let is_old = |mark: &Mark| now_secs.saturating_sub(mark.secs) > age_secs;
+        while let Some(old) = self.tiers[index].marks.front().copied().filter(is_old) {
+            self.tiers[index].marks.pop_front();
             self.put(index + 1, old);
         }
     }
