@@ -22,25 +22,21 @@ pub(super) fn send(path: &Path, entry: &[u8]) -> Result<()> {
         .set_write_timeout(Some(PATIENCE))
         .context("bounding how long a socket waits")?;
     socket.connect(path)?;
-    match socket.send(entry) {
+    // A signal ends a wait that is bounded, whatever its handler asks for.
+    match retry_on_intr(|| rustix::net::send(&socket, entry, SendFlags::NOSIGNAL)) {
         Ok(_) => Ok(()),
-        Err(error) if is_too_large(&error) => {
+        Err(Errno::MSGSIZE | Errno::NOBUFS) => {
             let file = sealed(entry).context("writing a large entry into memory")?;
-            send_file(&socket, &file).map_err(|error| explained(&error.into()))
+            send_file(&socket, &file).map_err(explained)
         }
-        Err(error) => Err(explained(&error)),
+        Err(error) => Err(explained(error)),
     }
 }
 
-fn is_too_large(error: &io::Error) -> bool {
-    let code = error.raw_os_error().map(Errno::from_raw_os_error);
-    matches!(code, Some(Errno::MSGSIZE | Errno::NOBUFS))
-}
-
-fn explained(error: &io::Error) -> anyhow::Error {
-    match error.kind() {
-        io::ErrorKind::WouldBlock => anyhow!("its buffer is full, and it does not read"),
-        _ => anyhow!("{error}"),
+fn explained(error: Errno) -> anyhow::Error {
+    match error {
+        Errno::AGAIN => anyhow!("its buffer is full, and it does not read"),
+        _ => anyhow!("{}", io::Error::from(error)),
     }
 }
 
