@@ -5,17 +5,20 @@
 mod sheet;
 
 use std::collections::HashMap;
-use std::io;
+use std::io::{self, IsTerminal, stdout};
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::{Context, Result, bail};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::time::{ClockId, clock_gettime};
 
+use super::Progress;
 use crate::collect::{Facts, Held, Host};
 use crate::config::Glob;
-use crate::quantity::Span;
+use crate::quantity::{Span, count};
 use crate::sample::ProcessId;
 use crate::wait::Stop;
 use sheet::{Row, Sheet};
@@ -79,12 +82,24 @@ pub fn record(file: Option<&Path>, wanted: &Wanted) -> Result<()> {
         .time
         .map_or(f64::INFINITY, |time| began_secs + time.secs());
     let mut next_secs = began_secs;
+    let n_rows = Arc::new(AtomicUsize::new(0));
+    let n_shown = Arc::clone(&n_rows);
+    // Who sees the rows themselves needs no more.
+    let is_seen = file.is_none() && stdout().is_terminal();
+    let _progress = (!is_seen).then(|| {
+        Progress::begin_without_signals(move |past| {
+            let rows = count(n_shown.load(Ordering::Relaxed), "row", "rows");
+            let past = Span::from_secs(past.as_secs());
+            format!("recorded {rows} in {past} (Ctrl-C ends it)")
+        })
+    });
     loop {
         let rows = recorder.round()?;
         if rows.is_empty() && !wanted.pids.is_empty() {
             return Ok(());
         }
         sheet.write(epoch_secs + boot_secs(), &rows)?;
+        n_rows.fetch_add(rows.len(), Ordering::Relaxed);
         // A round that is late is not made up for.
         next_secs = (next_secs + wanted.interval.secs()).max(boot_secs());
         if next_secs > until_secs || is_stopped(&stop, next_secs - boot_secs())? {

@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
 use super::capture::captured;
-use super::{columns, json};
+use super::{Progress, columns, json};
 use crate::alert::{Alert, message};
 use crate::bus::Client;
 use crate::collect::Host;
@@ -58,9 +58,17 @@ pub fn report(
         .and_then(Path::extension)
         .is_some_and(|end| end == HTML);
     let format = format.unwrap_or(if is_page { Format::Html } else { Format::Text });
+    // A capture shows by itself how far it is.
+    let progress = time.is_none().then(|| {
+        Progress::begin(|past| {
+            let past = Span::from_secs(past.as_secs());
+            format!("collecting the report for {past}")
+        })
+    });
     let mut report = find(of, time)?;
     // A debug file may have come since.
     stacks::name_again(&mut report.sites);
+    drop(progress);
     let is_terminal = file.is_none() && stdout().is_terminal();
     ensure!(
         format != Format::Pprof || !is_terminal,

@@ -46,9 +46,9 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
 /// What goes on until it is ended.
 const ENDLESS: &[&str] = &[
     "memleakctl top",
-    "memleakctl top --heap",
     "memleakctl alerts --watch",
     "memleakctl demo-leak --rate 1MiB/min",
+    "memleakctl record -o day.csv --for 1d",
 ];
 
 /// What says by its status that something is wrong, as there is no systemd here.
@@ -122,7 +122,7 @@ fn each_command_line_of_the_readme_works() {
         if ELSEWHERE.iter().any(|(other, _, _)| *other == line) {
             continue;
         }
-        let (status, said) = run(&bus, &line, id, leak.pid());
+        let (status, said) = run(&bus, directory, &line, id, leak.pid());
         let allowed = match line.as_str() {
             CRITICAL => &[0, 1][..],
             // As timeout(1) tells that it had to end it.
@@ -133,22 +133,29 @@ fn each_command_line_of_the_readme_works() {
             status.is_some_and(|status| allowed.contains(&status)),
             "{line}: {said}"
         );
+        if let Some((_, file)) = line.split_once(" -o ") {
+            let file = file.split(' ').next().expect("a word");
+            let written = fs::read_to_string(directory.join(file)).expect(file);
+            assert!(written.contains("leak"), "{line}: {written}");
+            continue;
+        }
         let is_quiet = line.starts_with("memleakctl ack ");
         assert_eq!(said.trim().is_empty(), is_quiet, "{line}: {said}");
     }
 }
 
 /// Runs a line as somebody does who has installed the programs.
-fn run(bus: &Bus, line: &str, id: &str, pid: u32) -> (Option<i32>, String) {
+fn run(bus: &Bus, directory: &Path, line: &str, id: &str, pid: u32) -> (Option<i32>, String) {
     let programs = PathBuf::from(env!("CARGO_BIN_EXE_memleakctl"));
     let programs = programs.parent().expect("a directory");
     let path = std::env::var("PATH").expect("a path");
-    let line = match line {
+    let (line, directory) = match line {
         // What it does but for compiling, which has been done.
-        "make demo" => "scripts/demo.sh".to_owned(),
-        line => line
-            .replace(" ID", &format!(" {id}"))
-            .replace(" PID", &format!(" {pid}")),
+        "make demo" => ("scripts/demo.sh".to_owned(), root()),
+        line => {
+            let line = line.replace(" ID", &format!(" {id}"));
+            (line.replace(" PID", &format!(" {pid}")), directory)
+        }
     };
     let mut command = match ENDLESS.contains(&line.as_str()) {
         true => {
@@ -164,7 +171,7 @@ fn run(bus: &Bus, line: &str, id: &str, pid: u32) -> (Option<i32>, String) {
         }
     };
     let output = command
-        .current_dir(root())
+        .current_dir(directory)
         .env("PATH", format!("{}:{path}", programs.display()))
         .env("CARGO_TARGET_DIR", programs.parent().expect("a directory"))
         .env("DBUS_SYSTEM_BUS_ADDRESS", &bus.address)
