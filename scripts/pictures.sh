@@ -13,7 +13,7 @@ cd "$(dirname "$0")/.."
 # In a namespace of its own no other process of this machine is in the picture, and all end with it.
 [ "${1:-}" = alone ] || exec unshare --pid --mount-proc --fork --kill-child "$0" alone
 
-target=$PWD/${CARGO_TARGET_DIR:-target}/debug
+target=$(realpath "${CARGO_TARGET_DIR:-target}")/debug
 work=$(mktemp -d)
 chmod 755 "$work"
 # Units are read from where systemd has its own, whichever kind of cgroup that is.

@@ -63,7 +63,8 @@ impl Kept {
     }
 }
 
-/// When the machine was started, by the time of day as it is now known.
+/// When the machine was started, by the time of day as it is now known. It is the same second
+/// whenever it is asked for, or blocks would be others after each restart.
 fn boot(now: &Moment) -> i64 {
-    now.time.as_second() - now.boot_secs.floor() as i64
+    (now.time.as_millisecond() as f64 / 1e3 - now.boot_secs).round() as i64
 }

@@ -7,6 +7,7 @@
 
 mod access;
 mod bare;
+mod demo;
 mod desktop;
 mod handed_on;
 mod install;

@@ -90,7 +90,11 @@ fn the_fields_of_each_answer_stay() {
         raised["id"].as_str().expect("an id"),
         leak.pid().to_string(),
     );
-    eventually("the report", || bus.ctl(None, &["report", id]).0 == Some(0));
+    // It begins with the alert, and has sites when they were captured.
+    eventually("the report", || {
+        let (_, output, _) = bus.ctl(None, &["report", id, "--json"]);
+        output.contains("\"frames\"")
+    });
     bus.ctl(None, &["silence", "--unit", "x", "--for", "1h"]);
     for (arguments, fields) in FIELDS {
         let arguments = arguments.iter().map(|word| match *word {
