@@ -53,6 +53,7 @@ service() {
 	started="$started $!"
 }
 
+mkdir -p docs
 picture() {
 	chromium-headless-shell --no-sandbox --disable-gpu --hide-scrollbars --user-data-dir="$work/browser" \
 		--force-device-scale-factor=2 --screenshot="$PWD/docs/$1.png" --window-size="$3" ${4:-} \

@@ -7,7 +7,7 @@ use std::io;
 
 use rustix::fs::fstat;
 use tracing_journald::{Priority, PriorityMappings};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::prelude::*;
 
 /// The variable that says what is logged, as `memleakd=debug,warn`.
@@ -23,9 +23,10 @@ const DEFAULT: &str = "info,zbus=warn";
 pub fn start(identifier: &str) {
     let wanted = env::var(VARIABLE).unwrap_or_default();
     let filter = if wanted.is_empty() { DEFAULT } else { &wanted };
-    let (filter, unreadable) = match EnvFilter::try_new(filter) {
+    let read = |filter: &str| filter.parse::<Targets>();
+    let (filter, unreadable) = match read(filter) {
         Ok(filter) => (filter, None),
-        Err(error) => (EnvFilter::new(DEFAULT), Some(error)),
+        Err(error) => (read(DEFAULT).expect("the default is a filter"), Some(error)),
     };
     let journal = journal(identifier);
     let plain = journal.is_none().then(|| {
