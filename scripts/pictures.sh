@@ -64,7 +64,8 @@ picture() {
 	echo "pictures: docs/$1.png"
 }
 
-cc -O2 -g -o "$work/shop" scripts/pictures/shop.c
+# Pictures show no path of this machine.
+cc -O2 -g "-ffile-prefix-map=$PWD/scripts/pictures/=" -o "$work/shop" "$PWD/scripts/pictures/shop.c"
 sed 's/^enabled = false/enabled = true/' config/quick.toml >"$work/memleakd.toml"
 cat >"$work/bus.conf" <<END
 <busconfig><type>system</type><listen>unix:path=$work/bus</listen><auth>EXTERNAL</auth>
@@ -79,7 +80,7 @@ sleep 1
 service orders order-api 130 180 350000
 service sessions session-store 48 90
 service mailer mailer 0 40
-service thumbnails thumbnailer 0 120
+service thumbnails thumbnailer 1 120
 service scheduler scheduler 0 12
 STATE_DIRECTORY="$work/state" MEMLEAKD_LOG=error "$target/memleakd" --config "$work/memleakd.toml" 2>"$work/log" &
 started="$started $!"
@@ -88,10 +89,11 @@ minutes=${MEMLEAKD_PICTURE_MINUTES:-9}
 echo "pictures: taking them in $minutes minutes"
 sleep $((minutes * 60))
 
-/usr/bin/python3 scripts/pictures/terminal.py 118 26 "$target/memleakctl" top -- \
-	4 "=$work/top.html" '\r' 3 "=$work/process.html"
-picture top "$work/top.html" 1036,512
-picture process "$work/process.html" 1036,512
+/usr/bin/python3 scripts/pictures/terminal.py 118 16 "$target/memleakctl" top -- 4 "=$work/top.html"
+picture top "$work/top.html" 1036,288
+/usr/bin/python3 scripts/pictures/terminal.py 118 38 "$target/memleakctl" top -- \
+	4 '\r' 3 "=$work/process.html"
+picture process "$work/process.html" 1036,645
 
 id=$("$target/memleakctl" alerts | sed -n 's/^\([0-9a-f]\{12\}\) .*order-api.*/\1/p')
 "$target/memleakctl" report "$id" -o "$work/report.html"

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* A pretend service for pictures: answers requests, and keeps of each a little that it never frees. */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -13,14 +12,13 @@ static unsigned n_requests;
 /* Bytes that a request leaves behind, on average. */
 static size_t left_behind;
 
-static __attribute__((noinline)) char *copy(const char *text, size_t size)
+static __attribute__((noinline)) void *xmalloc(size_t size)
 {
-	char *new = malloc(size);
+	void *block = malloc(size);
 
-	if (!new)
+	if (!block)
 		exit(1);
-	memset(new, text[0], size);
-	return new;
+	return memset(block, 1, size);
 }
 
 /* What is kept for a while, and freed. */
@@ -29,24 +27,24 @@ static __attribute__((noinline)) void cache_page(size_t size)
 	void **slot = &kept[n_requests % KEPT];
 
 	free(*slot);
-	*slot = copy("page", size);
+	*slot = xmalloc(size);
 }
 
 /* What is never freed: the greatest part of it is here, */
 static __attribute__((noinline)) void remember_session(void)
 {
-	*(char *volatile *)&kept[0] = copy("session", left_behind * 3 / 2);
+	*(char *volatile *)&kept[0] = xmalloc(left_behind * 3 / 2);
 }
 
 /* and some there. */
 static __attribute__((noinline)) void append_header(void)
 {
-	*(char *volatile *)&kept[0] = copy("header", left_behind / 2);
+	*(char *volatile *)&kept[0] = xmalloc(left_behind / 2);
 }
 
 static __attribute__((noinline)) void parse_request(void)
 {
-	char *line = copy("GET /orders", 900);
+	void *line = xmalloc(900);
 
 	if (n_requests % 2)
 		append_header();
@@ -55,7 +53,7 @@ static __attribute__((noinline)) void parse_request(void)
 
 static __attribute__((noinline)) void render_page(void)
 {
-	char *page = copy("<html>", 30000);
+	void *page = xmalloc(30000);
 
 	cache_page(200 + n_requests % 300);
 	free(page);
@@ -74,7 +72,7 @@ static __attribute__((noinline)) void handle_request(void)
 int main(int argc, char **argv)
 {
 	size_t before = argc > 2 ? (size_t)atoi(argv[2]) << 20 : 0;
-	char *start = copy("configuration", before + 1);
+	void *start = xmalloc(before + 1);
 
 	left_behind = argc > 1 ? (size_t)atoi(argv[1]) * 1024 / (1000000 / PAUSE_US) : 0;
 	for (;;) {

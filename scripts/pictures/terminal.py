@@ -29,7 +29,7 @@ COLOURS = {
 }
 PAGE = """<!doctype html><meta charset="utf-8"><style>
 html, body {{ margin: 0; background: {background}; }}
-pre {{ margin: 0; padding: 14px 18px; color: {foreground}; font: 14px/1.32 "DejaVu Sans Mono", monospace; }}
+pre {{ margin: 0; padding: 14px 18px; color: {foreground}; font: 14px/1.16 "DejaVu Sans Mono", monospace; }}
 </style><pre>{lines}</pre>
 """
 

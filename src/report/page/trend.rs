@@ -208,8 +208,9 @@ impl Trend {
         let mut area = self.pages.clone();
         area.extend([(last.0, 0.0), (first.0, 0.0)]);
         shapes.push(Shape::Area("pages", area));
-        shapes.push(Shape::Line("heap", self.heap.clone()));
         shapes.push(Shape::Line("pages", self.pages.clone()));
+        // Dashed, and above: of a leak of the heap both are one line.
+        shapes.push(Shape::Line("heap", self.heap.clone()));
         shapes.push(Shape::Dot("pages", last));
         if let Some((size, name)) = reach {
             shapes.push(Shape::Level("limit", size, name));

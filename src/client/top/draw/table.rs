@@ -63,7 +63,8 @@ pub(super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
         };
         cells(row, &fits, shown_secs, area, buffer);
         if chosen == Some(index) {
-            buffer.set_style(area, CHOSEN);
+            // Reversed colours would be boxes in the bar; the sign says the same.
+            buffer.set_style(area, CHOSEN.fg(Color::Reset));
         }
     }
 }
@@ -212,7 +213,11 @@ fn headings(model: &Model, fits: &[Fit], shown_secs: f64, area: Rect, buffer: &m
             Column::Curve if shown_secs < HOUR_SECS => {
                 // Seconds of minutes matter to nobody, and are wide.
                 let mins = (shown_secs / 60.0).round().max(1.0);
-                format!("LAST {}", Span::from_secs_f64(mins * 60.0))
+                let span = Span::from_secs_f64(mins * 60.0).to_string();
+                match fit.width >= "LAST ".len() + span.len() {
+                    true => format!("LAST {span}"),
+                    false => span.to_uppercase(),
+                }
             }
             column => column.heading().to_owned(),
         };
