@@ -1,6 +1,6 @@
 //! A report as a page for a browser: one file that needs no network, and no script to be read.
 //!
-//! All that comes from outside is text (see [`Writer`]); the policy in its head lets a browser load
+//! All that comes from outside is text (see `html::Writer`); the policy in its head lets a browser load
 //! nothing, and run nothing but the script that is shipped.
 
 mod chart;
