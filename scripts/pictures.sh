@@ -65,7 +65,8 @@ picture() {
 }
 
 # Pictures show no path of this machine.
-cc -O2 -g "-ffile-prefix-map=$PWD/scripts/pictures/=" -o "$work/shop" "$PWD/scripts/pictures/shop.c"
+cc -O2 -g "-ffile-prefix-map=$PWD=/usr/src/shop" "-ffile-prefix-map=$PWD/scripts/pictures=/usr/src/shop" \
+	-o "$work/shop" "$PWD/scripts/pictures/shop.c"
 sed 's/^enabled = false/enabled = true/' config/quick.toml >"$work/memleakd.toml"
 cat >"$work/bus.conf" <<END
 <busconfig><type>system</type><listen>unix:path=$work/bus</listen><auth>EXTERNAL</auth>
@@ -80,7 +81,7 @@ sleep 1
 service orders order-api 130 180 350000
 service sessions session-store 48 90
 service mailer mailer 0 40
-service thumbnails thumbnailer 1 120
+service thumbs thumbnailer 1 120
 service scheduler scheduler 0 12
 STATE_DIRECTORY="$work/state" MEMLEAKD_LOG=error "$target/memleakd" --config "$work/memleakd.toml" 2>"$work/log" &
 started="$started $!"

@@ -26,14 +26,8 @@ test)
 	packages="$packages debhelper dpkg-dev rpm x11-apps xvfb"
 	# What shows the manual pages and checks them, and the shells that completions are tried in.
 	packages="$packages fish groff-base man-db mandoc zsh"
-	# Ubuntu's package of it is for snaps; there it comes as who tests pages brings it along.
 	if ! { command -v chromium-headless-shell || command -v chromium || command -v google-chrome; } >/dev/null; then
-		if apt-cache policy chromium-headless-shell 2>/dev/null | grep -q 'Candidate: [0-9]'; then
-			packages="$packages chromium-headless-shell"
-		elif ! [ -e target/test/chromium ]; then
-			packages="$packages python3-venv"
-			browser=playwright
-		fi
+		[ -e target/test/chromium ] || browser=chromium-headless-shell
 	fi
 	for service in prometheus prometheus-alertmanager prometheus-node-exporter; do
 		[ -e "target/test/usr/bin/$service" ] || services="$services $service"
@@ -106,8 +100,8 @@ fi
 [ -n "$missing$wanted$unpacked$services$browser" ] || exit 0
 
 if [ "$(id -u)" != 0 ]; then
-	[ -z "$missing$wanted$unpacked" ] ||
-		echo "setup: packages are missing, run as root: apt-get install$missing$wanted" >&2
+	[ -z "$missing$wanted$unpacked$browser" ] ||
+		echo "setup: packages are missing, run as root: apt-get install$missing$wanted $browser" >&2
 	[ -z "$services" ] ||
 		echo "setup: run as root, so that these can be unpacked into target/test:$services" >&2
 	exit 1
@@ -121,6 +115,14 @@ for package in $wanted; do
 		echo "setup: this machine's archive has no $package"
 	fi
 done
+# Ubuntu's package of it is for snaps; there it comes as who tests pages brings it along.
+if [ -n "$browser" ] && apt-cache show "$browser" >/dev/null 2>&1; then
+	missing="$missing $browser"
+	browser=
+elif [ -n "$browser" ]; then
+	missing="$missing python3-venv"
+	browser=playwright
+fi
 if [ -n "$missing" ]; then
 	echo "setup: installing from this machine's archive:$missing"
 	# shellcheck disable=SC2086 # a list of words
