@@ -27,8 +27,9 @@ end() {
 		kill "$pid" 2>/dev/null || true
 	done
 	wait
+	# A cgroup is empty a moment after its processes have ended.
 	for cgroup in $cgroups; do
-		rmdir "$cgroup"
+		rmdir "$cgroup" 2>/dev/null || { sleep 1 && rmdir "$cgroup"; } || true
 	done
 	rmdir "$slice" 2>/dev/null || true
 	rm -rf "$work"
