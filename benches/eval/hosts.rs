@@ -9,6 +9,7 @@ use crate::baselines::{self, alarms, threshold_for};
 use crate::detector;
 use crate::recorded::Host;
 use crate::score::{COLUMNS, Score, Trial};
+use crate::under_way::under_way;
 
 const HOUR: f64 = 3600.0;
 /// Rates of the leaks, in KiB a minute.
@@ -38,7 +39,9 @@ pub fn report(directory: &Path) -> Result<()> {
 }
 
 fn of_host(host: &Host) -> Result<()> {
+    let progress = under_way(format!("replaying {}", host.name));
     let raised = detector::raised(&host.table())?;
+    drop(progress);
     let (days, n_false) = (host.days(), raised.len());
     println!(
         "\n{}: {days:.2} days, {n_false} alerts, {:.2} a day:",
@@ -54,6 +57,7 @@ fn of_host(host: &Host) -> Result<()> {
         );
     }
     let within_secs = WITHIN_SECS.min(days * 86400.0 / 2.0);
+    let progress = under_way("setting other rules to as many false alerts");
     let statistics = host.series();
     let rules: Vec<_> = baselines::all()
         .into_iter()
@@ -65,12 +69,14 @@ fn of_host(host: &Host) -> Result<()> {
             (baseline, threshold_for(&of_all, n_false))
         })
         .collect();
+    drop(progress);
     println!(
         "leaks in it, within {:.1} h; other rules at no more false alerts:",
         within_secs / HOUR
     );
     println!("  {:>12}  {:<34} {:>5}  {COLUMNS}", "rate", "rule", "leaks");
     for rate in RATES {
+        let progress = under_way(format!("replaying it with leaks of {rate} KiB/min"));
         let bytes_per_sec = rate * 1024.0 / 60.0;
         let mut own = Vec::new();
         let mut others = vec![Vec::new(); rules.len()];
@@ -107,6 +113,7 @@ fn of_host(host: &Host) -> Result<()> {
                 score.columns()
             );
         };
+        drop(progress);
         print("memleakd", &own);
         let of_rules = rules.iter().zip(&others);
         let best = of_rules.max_by(|(_, a), (_, b)| {

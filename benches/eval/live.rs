@@ -18,7 +18,9 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use memleakd::client::Progress;
 use memleakd::collect::Scan;
+use memleakd::quantity::Span;
 use tempfile::TempDir;
 
 pub use outcome::{Outcome, table};
@@ -48,11 +50,11 @@ pub fn run(time: Duration) -> Result<Vec<Outcome>> {
     }
     let names: Vec<&str> = programs.iter().map(|program| &*program.name).collect();
     let mut watcher = Watcher::start(directory.path(), &names)?;
-    eprintln!(
-        "live: {} programs run for {} s",
-        programs.len(),
-        time.as_secs()
-    );
+    let n_programs = programs.len();
+    let _progress = Progress::begin_without_signals(move |past| {
+        let left = Span::from_secs(time.saturating_sub(past).as_secs());
+        format!("{n_programs} programs run, {left} left (Ctrl-C ends it)")
+    });
     let until = Instant::now() + time;
     while Instant::now() < until {
         interrupt::wait(LOOK_EVERY)?;

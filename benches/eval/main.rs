@@ -13,6 +13,7 @@ mod live;
 mod recorded;
 mod score;
 mod synthetic;
+mod under_way;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

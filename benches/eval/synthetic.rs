@@ -11,6 +11,7 @@ use crate::case::Case;
 use crate::detector;
 use crate::families::{self, Family, Part};
 use crate::score::{COLUMNS, Score, Trial};
+use crate::under_way::under_way;
 
 /// A leak may take as long to be found as its case goes on.
 const EVER_SECS: f64 = f64::INFINITY;
@@ -24,6 +25,7 @@ pub fn report(part: Part, n_seeds: u64) -> Result<()> {
     let seeds = families
         .iter()
         .flat_map(|family| (0..n_seeds).map(move |seed| (*family, seed)));
+    let progress = under_way("replaying the families");
     let cases = parallel(&seeds.collect::<Vec<_>>(), |(family, seed)| {
         families::case(family, *seed)
     });
@@ -35,6 +37,7 @@ pub fn report(part: Part, n_seeds: u64) -> Result<()> {
         ))
     });
     let trials = trials.into_iter().collect::<Result<Vec<_>>>()?;
+    drop(progress);
 
     println!("{:<34} {:>6} {:>6}  {COLUMNS}", "family", "cases", "false");
     for family in families {
@@ -71,6 +74,7 @@ pub fn report(part: Part, n_seeds: u64) -> Result<()> {
     };
     print("memleakd", &score);
     for baseline in baselines::all() {
+        let progress = under_way(format!("trying {}", baseline.name));
         // Of each process of each case.
         let statistics = parallel(&cases, |case| {
             let processes = case.processes.iter();
@@ -92,10 +96,9 @@ pub fn report(part: Part, n_seeds: u64) -> Result<()> {
                 .flat_map(|statistic| alarms(statistic, threshold));
             trial(case, raised.collect())
         });
-        print(
-            baseline.name,
-            &Score::of(&of_rule.collect::<Vec<_>>(), EVER_SECS),
-        );
+        let score = Score::of(&of_rule.collect::<Vec<_>>(), EVER_SECS);
+        drop(progress);
+        print(baseline.name, &score);
     }
     Ok(())
 }
