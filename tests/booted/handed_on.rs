@@ -43,7 +43,11 @@ fn a_unit_is_started_and_alertmanager_told() {
         start_leak(machine, "leaky.service", "tester");
         let (_, id) = raised(machine);
 
-        let told = machine.eventually("the unit", SHORTLY, "head -n 1 /var/lib/private/page/told");
+        let told = machine.eventually(
+            "the unit",
+            SHORTLY,
+            "grep -m 1 . /var/lib/private/page/told",
+        );
         let told: Value = serde_json::from_str(&told).expect("JSON");
         assert_eq!(told["id"], *id, "{told}");
         assert_eq!(told["unit"], "leaky.service", "{told}");
