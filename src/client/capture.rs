@@ -45,25 +45,31 @@ pub fn capture(
     }
 }
 
-/// Has a process measured for a time.
+/// Has a process measured for a time. Who waits at a terminal is told for how long.
 pub(super) fn captured(client: &Client, pid: u32, time: Span) -> Result<Capture> {
     let id = client.start_capture(pid, time)?;
-    wait(client, id, pid, time)
-}
-
-/// Waits for the result. Who waits at a terminal is told for how long.
-fn wait(client: &Client, id: u64, pid: u32, time: Span) -> Result<Capture> {
-    let started = Instant::now();
     let limit = time.duration();
     let _progress = Progress::begin(move |past| {
         let left = limit.saturating_sub(past).as_secs_f64().ceil();
         let left = Span::from_secs_f64(left);
         format!("measuring process {pid}, {left} left (Ctrl-C ends it)")
     });
+    result(client, id, time)
+}
+
+/// The same without a word, for who has the whole screen.
+pub(super) fn captured_quietly(client: &Client, pid: u32, time: Span) -> Result<Capture> {
+    let id = client.start_capture(pid, time)?;
+    result(client, id, time)
+}
+
+/// Waits for the result.
+fn result(client: &Client, id: u64, time: Span) -> Result<Capture> {
+    let started = Instant::now();
     loop {
         match client.captured(id)? {
             Some(capture) => return Ok(capture),
-            None if started.elapsed() < limit + GRACE => thread::sleep(POLL),
+            None if started.elapsed() < time.duration() + GRACE => thread::sleep(POLL),
             None => bail!("memleakd does not end the capture: see \"journalctl -u memleakd\""),
         }
     }

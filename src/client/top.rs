@@ -60,6 +60,10 @@ const IN_TABLE: u32 = 20;
 /// And how many the screen has, which can be scrolled: as many as memleakd tells of.
 const ON_SCREEN: u32 = 100;
 
+/// Why there is nothing to list.
+const NO_HEAP: &str = "no heap is measured now: there is no suspect, or heap.watch is \"off\"";
+const NO_KERNEL: &str = "kernel memory is measured from the next scan on, if you are root and kernel.watch is not \"off\"";
+
 /// Lists at most so many processes, the fastest growing first.
 ///
 /// What is no terminal, or one that cannot be drawn on, gets one table.
@@ -120,27 +124,25 @@ enum Page {
 
 impl Page {
     fn text(&self, status: &Status, columns: usize) -> String {
-        let heading = format!(
-            "{}, {}, {} open",
-            count(status.processes, "process", "processes"),
-            count(status.suspects, "suspect", "suspects"),
-            count(status.alerts, "alert", "alerts"),
-        );
-        let heading: String = heading.chars().take(columns).collect();
+        let heading: String = figures(status).chars().take(columns).collect();
         let table = match self {
             Self::Pages(processes) => pages(processes, columns),
-            Self::Heap(measured) if measured.is_empty() => {
-                "no heap is measured now: there is no suspect, or heap.watch is \"off\"\n"
-                    .to_owned()
-            }
-            Self::Kernel(measured) if measured.is_empty() => {
-                "kernel memory is measured from the next scan on, if you are root and kernel.watch is not \"off\"\n"
-                    .to_owned()
-            }
+            Self::Heap(measured) if measured.is_empty() => format!("{NO_HEAP}\n"),
+            Self::Kernel(measured) if measured.is_empty() => format!("{NO_KERNEL}\n"),
             Self::Heap(measured) | Self::Kernel(measured) => measured::table(measured, columns),
         };
         format!("{heading}\n\n{table}")
     }
+}
+
+/// What there is, in a line.
+fn figures(status: &Status) -> String {
+    format!(
+        "{}, {}, {} open",
+        count(status.processes, "process", "processes"),
+        count(status.suspects, "suspect", "suspects"),
+        count(status.alerts, "alert", "alerts"),
+    )
 }
 
 fn pages(processes: &[Process], columns: usize) -> String {

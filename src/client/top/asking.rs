@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 
@@ -14,15 +14,12 @@ use super::entry::Entry;
 use super::model::{Answer, CAPTURE_TIME, Order, Renewed};
 use super::session::Event;
 use crate::bus::Client;
+use crate::client::capture::captured_quietly;
 use crate::client::silences::words;
-use crate::collect::{Capture, Host};
+use crate::collect::Host;
 
 /// A renewal that takes longer is given up: the next one may fare better.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How often a capture is asked after.
-const POLL: Duration = Duration::from_millis(250);
-/// Probes and stacks may take so long beyond the time of a capture.
-const GRACE: Duration = Duration::from_secs(60);
 /// At most so many questions wait for their answers: each may wait for a password.
 const MAX_UNDER_WAY: usize = 8;
 /// Bounds of how often the daemon is asked, whatever its interval is.
@@ -193,7 +190,7 @@ fn carry_out(order: &Order) -> Answer {
             Answer::Explained(*pid, explained.map_err(|error| format!("{error:#}")))
         }
         Order::Capture(pid) => {
-            let captured = capture(&client, *pid).map(Box::new);
+            let captured = captured_quietly(&client, *pid, CAPTURE_TIME).map(Box::new);
             Answer::Captured(*pid, captured.map_err(|error| format!("{error:#}")))
         }
         Order::Acknowledge { id, who } => said(
@@ -212,20 +209,6 @@ fn carry_out(order: &Order) -> Answer {
         }
         Order::Quit | Order::Suspend | Order::Redraw | Order::Renew(_) => {
             refused(order, "that is no question")
-        }
-    }
-}
-
-fn capture(client: &Client, pid: u32) -> Result<Capture> {
-    let id = client.start_capture(pid, CAPTURE_TIME)?;
-    let until = Instant::now() + CAPTURE_TIME.duration() + GRACE;
-    loop {
-        match client.captured(id)? {
-            Some(capture) => return Ok(capture),
-            None if Instant::now() < until => thread::sleep(POLL),
-            None => {
-                anyhow::bail!("memleakd does not end the capture: see \"journalctl -u memleakd\"")
-            }
         }
     }
 }

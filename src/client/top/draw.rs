@@ -10,9 +10,10 @@ use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::Span as Words;
 
 use super::Listed;
+use super::figures;
 use super::layout::{self, Layout};
 use super::list::Row;
-use super::model::{CAPTURE_TIME, Model, Prompt, figures, told_of};
+use super::model::{CAPTURE_TIME, Model, Prompt, told_of};
 use super::page::Tone;
 use crate::alert::message::cause;
 use crate::client::measured::wrapped;

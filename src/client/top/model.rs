@@ -19,7 +19,6 @@ use super::page::{Page, Text};
 use crate::alert::Alert;
 use crate::bus::Status;
 use crate::client::Marks;
-use crate::quantity::count;
 
 /// What was said stays for so long.
 const NOTE_SECS: f64 = 8.0;
@@ -301,16 +300,6 @@ impl Model {
         let least = at.saturating_sub(room - 1);
         self.first = self.first.clamp(least, at.max(least)).min(last_first);
     }
-}
-
-/// What is to be seen, in few words: for the first line.
-pub(super) fn figures(status: &Status) -> String {
-    format!(
-        "{}, {}, {} open",
-        count(status.processes, "process", "processes"),
-        count(status.suspects, "suspect", "suspects"),
-        count(status.alerts, "alert", "alerts"),
-    )
 }
 
 fn index(listed: Listed) -> usize {

@@ -6,12 +6,12 @@ use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::Span as Words;
 
 use super::{CHOSEN, FAINT, line, write, write_right};
-use crate::client::top::Listed;
 use crate::client::top::column::Column;
 use crate::client::top::entry::{Entry, Mark};
 use crate::client::top::list::Row;
 use crate::client::top::model::Model;
 use crate::client::top::spark::{HOUR_SECS, span_secs, sparkline};
+use crate::client::top::{Listed, NO_HEAP, NO_KERNEL};
 use crate::config::Severity;
 use crate::quantity::{Span, count};
 
@@ -96,12 +96,8 @@ fn nothing(model: &Model) -> String {
         (None, _) => "asking memleakd …",
         (Some(entries), _) if !entries.is_empty() => "nothing fits the filter: Esc takes it away",
         (Some(_), Listed::Pages) => "nothing grows, or nothing of what you may see",
-        (Some(_), Listed::Heap) => {
-            "no heap is measured now: there is no suspect, or heap.watch is \"off\""
-        }
-        (Some(_), Listed::Kernel) => {
-            "kernel memory is measured from the next scan on, if you are root and kernel.watch is not \"off\""
-        }
+        (Some(_), Listed::Heap) => NO_HEAP,
+        (Some(_), Listed::Kernel) => NO_KERNEL,
     };
     text.to_owned()
 }
